@@ -1,0 +1,1 @@
+"""The engines: one file each, pure (numpy, pydantic; torch only while training), found by being in this folder."""

@@ -1,0 +1,110 @@
+"""The shared instances (database, migrations, login, form tokens, queue) and how SQLite is opened."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flask import Flask, current_app
+from flask_login import LoginManager
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf import CSRFProtect
+from redis import Redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+from sqlalchemy import MetaData, event
+from sqlalchemy.orm import DeclarativeBase
+
+
+class Base(DeclarativeBase):
+    """Base of all rows; the naming convention lets migrations name every constraint."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+migrate = Migrate(render_as_batch=True)
+login = LoginManager()
+csrf = CSRFProtect()
+
+QUEUE = "movierec"
+
+
+def init_app(app: Flask) -> None:
+    """Bind every extension to the app. Nothing connects anywhere yet."""
+    db.init_app(app)
+    migrate.init_app(app, db)
+    login.init_app(app)
+    csrf.init_app(app)
+    event.listen(db.session, "before_flush", _refuse_stray_writes)
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            event.listen(db.engine, "connect", _open_sqlite)
+            event.listen(db.engine, "begin", _begin)
+
+
+def _open_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    """WAL so that readers never wait, FULL so that an acknowledged write survives (reliability: F9, F10)."""
+    connection.isolation_level = None  # the driver must not begin transactions behind our back
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Any) -> None:
+    """Take the write lock at once where the transaction will write (`writing` says so).
+
+    A plain BEGIN that reads and then writes fails at once under other writers, whatever the busy timeout.
+    """
+    immediate = connection.get_execution_options().get("immediate", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+@contextmanager
+def writing() -> Iterator[Any]:
+    """One writing transaction: the lock is taken first, the end commits, an exception rolls all of it back.
+
+    Every write of the house goes through here. Read what the decision rests on inside. Does not nest.
+    """
+    if db.session.info.get("writing"):
+        raise RuntimeError("writing() does not nest: call the inner one after the outer has ended")
+    db.session.rollback()  # ends a reading transaction that may be open; its snapshot may be old
+    db.session.connection(execution_options={"immediate": True})
+    db.session.info["writing"] = True
+    try:
+        yield db.session
+        db.session.commit()
+    except BaseException:
+        db.session.rollback()
+        raise
+    finally:
+        db.session.info.pop("writing", None)
+
+
+def _refuse_stray_writes(session: Any, _flush: Any, _instances: Any) -> None:
+    if not session.info.get("writing"):
+        raise RuntimeError("a write outside writing(): it would begin without the lock and may fail under load")
+
+
+def redis(config: Any = None, *, patient: bool = False) -> Redis:
+    """A client of the configured Redis; nothing connects until it is used.
+
+    Gives up after 2 s, unless `patient`: a worker waits on the server for as long as it takes.
+    """
+    url = (config or current_app.config)["REDIS_URL"]
+    return Redis.from_url(url, socket_connect_timeout=2, socket_timeout=None if patient else 2)
+
+
+def queue(connection: Redis | None = None) -> Queue:
+    """The training queue. It carries run ids only, as JSON."""
+    return Queue(QUEUE, connection=connection or redis(), serializer=JSONSerializer)

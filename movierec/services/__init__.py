@@ -1,0 +1,1 @@
+"""The verbs of the house: the only place where tables and engines meet."""
