@@ -1,0 +1,153 @@
+"""Intervals, paired verdicts and Holm: hand-made cases, scipy as the second opinion, and bounds on memory."""
+
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from movierec.evaluation import statistics
+
+
+def test_a_constant_has_no_width():
+    assert statistics.bootstrap_mean([0.25] * 7) == (0.25, 0.25, 0.25, 7)
+
+
+def test_nothing_measured_is_nan_and_n_0():
+    for empty in ([], [np.nan, np.nan]):
+        mean, low, high, n = statistics.bootstrap_mean(empty)
+        assert all(math.isnan(x) for x in (mean, low, high))
+        assert n == 0
+
+
+def test_nan_is_left_out_of_mean_and_n():
+    mean, low, high, n = statistics.bootstrap_mean([1, np.nan, 0, np.nan])
+    assert (mean, n) == ((1 + 0) / 2, 2)
+    assert (low, high) == (0, 1)  # of two viewers, a quarter of the resamples is all 0 and a quarter all 1
+
+
+def test_the_seed_decides_all():
+    values = np.random.default_rng(1).random(50)
+    assert statistics.bootstrap_mean(values, seed=3) == statistics.bootstrap_mean(values, seed=3)
+    assert statistics.bootstrap_mean(values, seed=3) != statistics.bootstrap_mean(values, seed=4)
+
+
+@pytest.mark.parametrize("distinct", [2, 10, 2000])  # the first two are drawn by counts, the last by viewers
+def test_the_interval_is_that_of_the_normal_law_for_many_viewers(distinct):
+    values = np.random.default_rng(distinct).integers(0, distinct, 2000) / (distinct - 1)
+    mean, low, high, n = statistics.bootstrap_mean(values)
+    half = 1.96 * values.std() / math.sqrt(2000)
+    assert n == 2000
+    np.testing.assert_allclose([mean, low, high], [values.mean(), mean - half, mean + half], atol=0.05 * half)
+
+
+def test_both_ways_of_drawing_say_the_same():
+    values = np.repeat([0.0, 0.5, 1.0], [600, 300, 100])
+    apart = values + np.arange(values.size) * 1e-9  # the same values to nine digits, but all distinct
+    width = np.subtract(*statistics.bootstrap_mean(values)[2:0:-1])
+    np.testing.assert_allclose(
+        statistics.bootstrap_mean(values)[:3], statistics.bootstrap_mean(apart)[:3], atol=width / 20
+    )
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.integers(0, 5))
+@settings(max_examples=40)
+def test_the_interval_holds_its_mean_and_stays_within_the_values(values, seed):
+    mean, low, high, n = statistics.bootstrap_mean(values, seed, resamples=200)
+    assert low <= mean <= high
+    assert min(values) - 1e-12 <= low
+    assert high <= max(values) + 1e-12
+    assert n == len(values)
+
+
+def test_ten_thousand_viewers_need_little_memory():
+    values = np.random.default_rng(1).random(10_000)
+    tracemalloc.start()
+    statistics.bootstrap_mean(values)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 25e6  # 10,000 x 10,000 in one piece: 800 MB
+
+
+def test_a_clear_difference_and_its_mirror():
+    b = np.random.default_rng(1).random(400)
+    verdict = statistics.paired(b + 0.1 + 0.01 * np.sin(np.arange(400)), b)
+    assert verdict.words == "better"
+    assert verdict.difference == pytest.approx(0.1, abs=0.001)
+    assert 0.09 < verdict.low < verdict.difference < verdict.high < 0.11
+    assert (verdict.n, verdict.p < 1e-12) == (400, True)
+    assert statistics.paired(b, b + 0.1).words == "worse"
+    assert statistics.beats(b + 0.1, b)
+    assert not statistics.beats(b, b + 0.1)
+
+
+def test_a_run_against_itself_is_no_clear_difference():
+    values = np.random.default_rng(1).random(100)
+    verdict = statistics.paired(values, values)
+    assert (verdict.difference, verdict.low, verdict.high, verdict.p, verdict.n) == (0, 0, 0, 1.0, 100)
+    assert verdict.words == "no clear difference"
+    assert not statistics.beats(values, values)
+
+
+def test_pairing_counts_only_common_viewers():
+    verdict = statistics.paired([1, np.nan, 0.5, 1], [0, 1, np.nan, 0.5])
+    assert (verdict.difference, verdict.n) == ((1 + 0.5) / 2, 2)
+
+
+def test_no_common_viewer_is_no_clear_difference():
+    verdict = statistics.paired([np.nan, 1], [1, np.nan])
+    assert (verdict.n, math.isnan(verdict.p), verdict.words) == (0, True, "no clear difference")
+
+
+@pytest.mark.parametrize(("a", "b"), [([1, 2], [1]), ([[1, 2]], [[1, 2]])])
+def test_rows_that_are_no_pair_are_refused(a, b):
+    with pytest.raises(ValueError, match="equal length"):
+        statistics.paired(a, b)
+
+
+def test_noise_is_rarely_called_a_difference():
+    rng = np.random.default_rng(1)
+    pairs = [rng.random((2, 200)) for _ in range(100)]
+    called = sum(statistics.paired(*pair, resamples=500).words != "no clear difference" for pair in pairs)
+    assert called <= 11  # 5 of 100 expected; 12 or more has probability 0.4 %
+
+
+def test_wilcoxon_by_hand():
+    # Ranks 1, 2, 3; the negative one is the smallest: 2 of the 8 sign patterns lie as low, times two sides.
+    assert statistics.wilcoxon([-1, 2, 3]) == 2 * 2 / 8
+    assert statistics.wilcoxon([5]) == 1.0
+    assert statistics.wilcoxon([0, 0]) == 1.0
+    assert math.isnan(statistics.wilcoxon([np.nan]))
+
+
+@given(st.lists(st.integers(-60, 60), min_size=2, max_size=80))
+@settings(max_examples=80, deadline=None)
+def test_wilcoxon_agrees_with_scipy(differences):
+    moved = np.array([d for d in differences if d], dtype=float)
+    assume(moved.size > 1)
+    exact = moved.size <= 50 and np.unique(np.abs(moved)).size == moved.size
+    expected = stats.wilcoxon(moved, method="exact" if exact else "approx").pvalue
+    assert statistics.wilcoxon(differences) == pytest.approx(expected, rel=1e-9)
+
+
+def test_wilcoxon_does_not_let_the_last_bit_break_a_tie():
+    third = 0.1 + 0.2  # 0.30000000000000004
+    assert statistics.wilcoxon([0.3, -third, 0.3]) == statistics.wilcoxon([0.3, -0.3, 0.3])
+
+
+def test_holm_by_hand():
+    # Sorted .01, .03, .04 times 3, 2, 1 = .03, .06, .04; never below an earlier one: .03, .06, .06.
+    np.testing.assert_allclose(statistics.holm([0.01, 0.04, 0.03]), [0.03, 0.06, 0.06])
+    np.testing.assert_allclose(statistics.holm([0.6, 0.5]), [1.0, 1.0])
+    np.testing.assert_allclose(statistics.holm([0.02, np.nan, 0.03]), [2 * 0.02, np.nan, 0.04])
+    assert statistics.holm([]).size == 0
+
+
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_holm_never_lowers_a_p_and_keeps_the_order(pvalues):
+    adjusted = statistics.holm(pvalues)
+    assert (adjusted >= np.array(pvalues)).all()
+    assert (np.diff(adjusted[np.argsort(pvalues, kind="stable")]) >= 0).all()
