@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask
+from movierec import config
 
-from movierec import config, extensions
+if TYPE_CHECKING:
+    from flask import Flask
 
-__version__ = "0.1.0"
+__version__ = config.VERSION
 
 
 def create_app(overrides: dict[str, Any] | None = None) -> Flask:
     """The whole site. `overrides` win over the environment (tests use them). Raises config.BadConfig."""
+    # Here, not above: who imports movierec.engines or the supervisor must not pay for the web application.
+    from flask import Flask
+
+    from movierec import blueprints, cli, extensions
+
     app = Flask(__name__)
     app.config.from_mapping(config.read(overrides))
     extensions.init_app(app)
-
-    # Here, not above: who imports movierec.engines must not pay for the web application.
-    from movierec import blueprints, cli
-
     blueprints.init_app(app)
     cli.init_app(app)
     return app

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from dotenv import load_dotenv
 
 ROOT = Path(__file__).resolve().parent.parent
+VERSION = "0.1.0"
 
 # key -> (default, meaning). The environment variable has the key's name; a file .env is read, the environment wins.
 KEYS: dict[str, tuple[str, str]] = {
-    "HOST": ("127.0.0.1", "address the web server binds to"),
+    "HOST": ("127.0.0.1", "address the web server binds to; anything but loopback is reachable by others"),
     "PORT": ("5000", "port the web server binds to"),
     "PUBLIC_URL": ("", "address people type, e.g. https://films.example.org; https turns on secure cookies and HSTS"),
     "TRUSTED_HOSTS": ("", "comma-separated host names to answer to, besides PUBLIC_URL's; empty: any"),
     "TRUSTED_PROXIES": ("0", "number of reverse proxies in front whose X-Forwarded-* headers are believed"),
     "SECRET_KEY": ("", "signs form tokens; empty: made once and kept in instance/secret_key"),
-    "DATABASE_URL": ("", "SQLAlchemy URL; empty: sqlite at instance/movierec.sqlite3"),
+    "DATABASE_URL": ("", "sqlite:////absolute/path to the database; empty: instance/movierec.sqlite3"),
     "REDIS_URL": ("", "Redis for the queue; empty: the embedded Valkey at instance/valkey.sock"),
     "MOVIEREC_DATASETS": ("", "folder searched for a data set at the first start, before data/"),
     "INSTANCE_DIR": ("instance", "database, secret key, socket"),
@@ -27,7 +30,13 @@ KEYS: dict[str, tuple[str, str]] = {
     "MODELS_DIR": ("models", "artifacts of finished runs"),
     "WEB_CONCURRENCY": ("2", "gunicorn processes"),
     "REGISTRATION": ("", "on or off: may visitors make an account; empty: what the settings page says (off at first)"),
+    "MOVIEREC_PUBLIC_DEMO": ("", "1 allows the demo accounts where HOST is not loopback: anybody who reaches it is in"),
     "LOG_LEVEL": ("INFO", "DEBUG, INFO, WARNING or ERROR"),
+}
+CHOICES = {
+    "REGISTRATION": ("", "on", "off"),
+    "MOVIEREC_PUBLIC_DEMO": ("", "1"),
+    "LOG_LEVEL": ("DEBUG", "INFO", "WARNING", "ERROR"),
 }
 
 PLACEHOLDERS = {
@@ -49,28 +58,45 @@ class BadConfig(Exception):
 def read(overrides: dict[str, Any] | None = None, environ: dict[str, str] | None = None) -> dict[str, Any]:
     """The settings as Flask's config wants them: folders absolute, the secret key present, numbers numbers.
 
-    Raises BadConfig with the key and what to do.
+    A key that is set to nothing counts as not set. Raises BadConfig with the key and what to do.
     """
     if environ is None:
         load_dotenv(ROOT / ".env")
         environ = dict(os.environ)
-    raw = {key: environ.get(key, default) for key, (default, _) in KEYS.items()} | (overrides or {})
+    raw = {key: environ.get(key) or default for key, (default, _) in KEYS.items()} | (overrides or {})
     config: dict[str, Any] = dict(raw)
     for key in ("INSTANCE_DIR", "DATA_DIR", "MODELS_DIR"):
         config[key] = (ROOT / str(raw[key])).resolve()
-    for key, low, high in (("PORT", 0, 65535), ("TRUSTED_PROXIES", 0, 10), ("WEB_CONCURRENCY", 1, 256)):
+    for key, low, high in (("PORT", 1, 65535), ("TRUSTED_PROXIES", 0, 10), ("WEB_CONCURRENCY", 1, 256)):
         config[key] = _whole_number(key, raw[key], low, high)
-    if raw["REGISTRATION"] not in ("", "on", "off"):
-        raise BadConfig(f"REGISTRATION is {raw['REGISTRATION']!r}: set it to on, off, or leave it empty.")
+    for key, choices in CHOICES.items():
+        if raw[key] not in choices:
+            words = " or ".join(choice for choice in choices if choice)
+            raise BadConfig(f"{key} is {raw[key]!r}: set it to {words}, or leave it empty.")
+    if raw["PUBLIC_URL"] and not str(raw["PUBLIC_URL"]).startswith(("http://", "https://")):
+        raise BadConfig(f"PUBLIC_URL is {raw['PUBLIC_URL']!r}: it must begin with http:// or https://.")
     instance = config["INSTANCE_DIR"]
     _make_folder(instance)
     config["SECRET_KEY"] = (
-        _usable_key(str(raw["SECRET_KEY"])) if raw["SECRET_KEY"] else _kept_key(instance / "secret_key")
+        _usable_key(str(raw["SECRET_KEY"]), "SECRET_KEY") if raw["SECRET_KEY"] else _kept_key(instance / "secret_key")
     )
-    config["SQLALCHEMY_DATABASE_URI"] = raw["DATABASE_URL"] or f"sqlite:///{instance / 'movierec.sqlite3'}"
-    config["REDIS_URL"] = raw["REDIS_URL"] or f"unix://{instance / 'valkey.sock'}"
+    config["SQLALCHEMY_DATABASE_URI"] = (
+        _database(str(raw["DATABASE_URL"])) or f"sqlite:///{instance / 'movierec.sqlite3'}"
+    )
+    config["EMBEDDED_REDIS"] = not raw["REDIS_URL"]
+    config["REDIS_URL"] = raw["REDIS_URL"] or f"unix://{quote(str(instance / 'valkey.sock'))}"
     config["HTTPS"] = str(raw["PUBLIC_URL"]).startswith("https://")
     return config
+
+
+def _database(url: str) -> str:
+    """The URL with an absolute path, so that every process means the same file wherever it was started."""
+    if not url:
+        return ""
+    kind, _, path = url.partition(":///")
+    if kind != "sqlite" or not path or path.startswith((":memory:", "file:")):
+        raise BadConfig("DATABASE_URL must be sqlite:////absolute/path/to/a/file; movierec keeps its data in SQLite.")
+    return f"sqlite:///{(ROOT / path).resolve()}"
 
 
 def _whole_number(key: str, value: Any, low: int, high: int) -> int:
@@ -92,27 +118,36 @@ def _make_folder(folder: Path) -> None:
         ) from None
 
 
-def _usable_key(key: str) -> str:
+def _usable_key(key: str, where: str) -> str:
     if key.lower() in PLACEHOLDERS or len(key) < 32:
         raise BadConfig(
-            "SECRET_KEY is a placeholder or shorter than 32 characters: unset it (one is made) or use 32 or more."
+            f"{where} is a placeholder or shorter than 32 characters: remove it (one is made) or use 32 or more."
         )
     return key
 
 
 def _kept_key(path: Path) -> str:
-    """The key in the file, made once. Two first starters race safely: the loser reads the winner's key."""
+    """The key in the file, made once: written aside, then linked, so that no other starter ever reads half of it."""
     try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        return _usable_key(path.read_text().strip())
+        if not path.exists():
+            _make_key(path)
+        return _usable_key(path.read_text().strip(), str(path))
     except OSError as error:
         raise BadConfig(
-            f"{path} can't be written ({error.strerror}): make the folder writable or set SECRET_KEY."
+            f"{path} can't be made or read ({error.strerror}): mend the folder's owner or set SECRET_KEY."
         ) from None
-    with os.fdopen(handle, "w") as file:
-        key = secrets.token_urlsafe(64)
-        file.write(key)
+
+
+def _make_key(path: Path) -> None:
+    aside = path.with_name(f"{path.name}.{os.getpid()}")
+    aside.unlink(missing_ok=True)
+    with os.fdopen(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        file.write(secrets.token_urlsafe(64))
         file.flush()
         os.fsync(file.fileno())
-    return key
+    with suppress(FileExistsError):  # another first starter was quicker: its key is the key
+        os.link(aside, path)
+    aside.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)

@@ -6,7 +6,7 @@ Letters: E events, U viewers, N items. Item 0 is padding and never a movie.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.floating]
+
+BLOCK = 1_000_000  # values
 
 
 @dataclass(frozen=True)
@@ -106,23 +108,23 @@ class Dataset:
 
         Items are all movies with an event, unless `index` is given; then events of movies outside it are dropped.
         """
-        viewers, movie_ids, times = (
-            np.asarray(viewers),
-            np.asarray(movie_ids),
-            np.asarray(times, dtype=np.int64),
-        )
+        viewers, movie_ids, times = np.asarray(viewers), np.asarray(movie_ids), np.asarray(times, dtype=np.int64)
         ratings = np.full(viewers.size, np.nan, np.float32) if ratings is None else np.asarray(ratings, np.float32)
         index = ItemIndex(np.unique(movie_ids)) if index is None else index
-        items = index.items(movie_ids)
-        order = np.lexsort((times, viewers))  # stable: ties keep file order
-        order = order[items[order] > 0]
-        viewers, items, times, ratings = viewers[order], items[order], times[order], ratings[order]
-        viewer_ids, rows = np.unique(viewers, return_inverse=True)
-        _, first = np.unique(rows.astype(np.int64) * (len(index) + 1) + items, return_index=True)
-        first.sort()
-        rows = rows[first]
+        items = _by_blocks(index.items, movie_ids)
+        known = items > 0
+        if not known.all():
+            viewers, items, times, ratings = viewers[known], items[known], times[known], ratings[known]
+        viewer_ids = np.unique(viewers).astype(np.int64)
+        rows = _by_blocks(lambda part: np.searchsorted(viewer_ids, part).astype(np.int32), viewers)
+        order = _order(times)
+        order = order[_order(rows[order])]
+        rows, items = rows[order], items[order]
+        first = _first_views(rows, items, len(index))
+        if first.size < order.size:
+            rows, items, order = rows[first], items[first], order[first]
         offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=viewer_ids.size))]).astype(np.int64)
-        return cls(index, viewer_ids.astype(np.int64), offsets, items[first], times[first], ratings[first])
+        return cls(index, viewer_ids, offsets, items, times[order], ratings[order])
 
     @property
     def n_viewers(self) -> int:
@@ -168,6 +170,42 @@ class Dataset:
         counts = np.bincount(self.viewers[keep], minlength=self.n_viewers)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         return Dataset(self.index, self.viewer_ids, offsets, self.items[keep], self.times[keep], self.ratings[keep])
+
+
+def _by_blocks(translate: Callable[[Ints], Ints], column: Ints) -> Ints:
+    """`translate` (to int32) applied a million values at a time: its intermediates stay small."""
+    out = np.empty(column.size, dtype=np.int32)
+    for start in range(0, column.size, BLOCK):
+        out[start : start + BLOCK] = translate(column[start : start + BLOCK])
+    return out
+
+
+def _order(values: Ints) -> Ints:
+    """A stable argsort. Value and place share one 64-bit key sorted in place: a third of argsort's time and memory."""
+    if not values.size or (values[1:] >= values[:-1]).all():
+        return np.arange(values.size)
+    low, bits = int(values.min()), values.size.bit_length()
+    if (int(values.max()) - low).bit_length() + bits > 63:
+        return np.argsort(values, kind="stable")
+    keys = values.astype(np.int64) - low
+    keys <<= bits
+    keys |= np.arange(values.size)
+    keys.sort()
+    keys &= (1 << bits) - 1
+    return keys
+
+
+def _first_views(rows: Ints, items: Ints, n_items: int) -> Ints:
+    """Places of each viewer's first view of each item, ascending. Repeats are rare: only they are looked at closely."""
+    keys = rows.astype(np.int64) * (n_items + 1) + items
+    ordered = np.sort(keys)
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not repeated.size:
+        return np.arange(keys.size)
+    among = np.isin(keys, repeated)
+    places = np.flatnonzero(among)
+    _, first = np.unique(keys[places], return_index=True)
+    return np.sort(np.concatenate([np.flatnonzero(~among), places[first]]))
 
 
 @dataclass(frozen=True)

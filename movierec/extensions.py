@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, current_app
@@ -39,25 +40,35 @@ login = LoginManager()
 csrf = CSRFProtect()
 
 QUEUE = "movierec"
+PATIENCE = 5000  # milliseconds that a writer waits for the one before it
+
+
+class BadDatabase(Exception):
+    """The database can't be used as it is; the sentence names the file and says what to do."""
 
 
 def init_app(app: Flask) -> None:
     """Bind every extension to the app. Nothing connects anywhere yet."""
     db.init_app(app)
     migrate.init_app(app, db)
-    login.init_app(app)
     csrf.init_app(app)
     event.listen(db.session, "before_flush", _refuse_stray_writes)
     with app.app_context():
-        if db.engine.dialect.name == "sqlite":
-            event.listen(db.engine, "connect", _open_sqlite)
-            event.listen(db.engine, "begin", _begin)
+        event.listen(db.engine, "do_connect", _refuse_to_create)
+        event.listen(db.engine, "connect", _open_sqlite)
+        event.listen(db.engine, "begin", _begin)
+
+
+def _refuse_to_create(_dialect: Any, _record: Any, arguments: list[Any], _options: Any) -> None:
+    """SQLite makes an empty file where there is none, which would look like data cut off; only `flask seed` may."""
+    if not Path(arguments[0]).exists():
+        raise BadDatabase(f"There is no database at {arguments[0]} yet: run `flask seed`.")
 
 
 def _open_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     """WAL so that readers never wait, FULL so that an acknowledged write survives (reliability: F9, F10)."""
     connection.isolation_level = None  # the driver must not begin transactions behind our back
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={PATIENCE}"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -66,20 +77,27 @@ def _begin(connection: Any) -> None:
 
     A plain BEGIN that reads and then writes fails at once under other writers, whatever the busy timeout.
     """
-    immediate = connection.get_execution_options().get("immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("wait", True):
+        connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("immediate") else "BEGIN")
+    finally:
+        if not options.get("wait", True):
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={PATIENCE}")
 
 
 @contextmanager
-def writing() -> Iterator[Any]:
+def writing(*, wait: bool = True) -> Iterator[Any]:
     """One writing transaction: the lock is taken first, the end commits, an exception rolls all of it back.
 
     Every write of the house goes through here. Read what the decision rests on inside. Does not nest.
+    Raises OperationalError where another writer keeps the lock for PATIENCE, or at once without `wait`: see `busy`.
     """
     if db.session.info.get("writing"):
         raise RuntimeError("writing() does not nest: call the inner one after the outer has ended")
     db.session.rollback()  # ends a reading transaction that may be open; its snapshot may be old
-    db.session.connection(execution_options={"immediate": True})
+    db.session.connection(execution_options={"immediate": True, "wait": wait})
     db.session.info["writing"] = True
     try:
         yield db.session
@@ -89,6 +107,20 @@ def writing() -> Iterator[Any]:
         raise
     finally:
         db.session.info.pop("writing", None)
+
+
+def busy(error: Exception) -> bool:
+    """Whether the database said that another writer holds the lock."""
+    return _sqlite_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def unwritable(error: Exception) -> bool:
+    """Whether the database said that the disk is full, failing or read-only."""
+    return _sqlite_code(error) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR)
+
+
+def _sqlite_code(error: Exception) -> int:
+    return int(getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)) & 0xFF
 
 
 def _refuse_stray_writes(session: Any, _flush: Any, _instances: Any) -> None:

@@ -182,6 +182,7 @@ class Run(Base):
     dataset_sha256: Mapped[str | None] = mapped_column(String(64))
     events: Mapped[int | None]
     artifact: Mapped[str | None] = mapped_column(String(36))  # folder in models/<engine>/
+    artifact_sha256: Mapped[str | None] = mapped_column(String(64))  # of its manifest: pins every byte of the folder
     artifact_bytes: Mapped[int | None]
     code_version: Mapped[str] = mapped_column(String(32))
     fit_seconds: Mapped[float | None]

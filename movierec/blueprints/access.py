@@ -2,18 +2,58 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, abort, redirect, request, url_for
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, abort, flash, redirect, request, url_for
 from flask_login import current_user
 
 # public: anyone. user: signed in, any role. admin, scientist: that role (each includes user).
 ACCESS: dict[str, str] = {
     "static": "public",
+    "health.live": "public",
     "auth.login": "public",
     "auth.logout": "public",
     "auth.setup": "public",
     "auth.register": "public",
     "auth.account": "user",
+    "auth.end_session": "user",
+    "auth.prove": "user",
+    "admin.people": "admin",
+    "admin.create": "admin",
+    "admin.role": "admin",
+    "admin.active": "admin",
+    "admin.end_sessions": "admin",
+    "admin.password": "admin",
+    "admin.registration": "admin",
+    "viewer.home": "public",  # visitors are sent to the door
+    "viewer.door": "public",
+    "viewer.browse": "user",
+    "viewer.find": "user",
+    "viewer.suggest": "user",
+    "viewer.film": "user",
+    "viewer.poster": "user",
+    "diary.mark": "user",
+    "diary.index": "user",
+    "diary.edit": "user",
+    "diary.save": "user",
+    "diary.remove": "user",
+    "diary.undo": "user",
+    "diary.confirm": "user",
+    "diary.clear": "user",
+    "scientist.lab": "scientist",
+    "scientist.progress": "scientist",
+    "scientist.form": "scientist",
+    "scientist.train": "scientist",
+    "scientist.all_runs": "scientist",
+    "scientist.run": "scientist",
+    "scientist.cancel": "scientist",
+    "scientist.put_on_air": "scientist",
+    "scientist.roll_back": "scientist",
+    "scientist.on_air": "scientist",
 }
+
+# Changes that need the password given a short while ago (sessions.FRESH), besides the role above.
+FRESH = {"admin.create", "admin.role", "admin.active", "admin.password", "admin.registration"}
 
 
 def init_app(app: Flask) -> None:
@@ -31,13 +71,41 @@ def _check() -> Response | None:
     if role is None:
         abort(403, "This page has no role declared, so nobody may see it.")
     if not current_user.is_authenticated:
-        if request.headers.get("HX-Request") == "true":
-            answer = Response(status=401)
-            answer.headers["HX-Redirect"] = url_for("auth.login")
-            return answer
-        if request.method not in ("GET", "HEAD"):
-            abort(401, "You are signed out. Sign in and do it again.")
-        return redirect(url_for("auth.login", next=request.full_path.rstrip("?")))
+        return _sign_in_first()
     if not current_user.may(role):
         abort(403, f"This page is for the role {role}; yours is {current_user.role}.")
+    if request.endpoint in FRESH and not current_user.fresh:
+        flash("Give your password once more, then do it again.")
+        return _go("auth.prove", _asking_page())
     return None
+
+
+def _sign_in_first() -> Response:
+    if _by_htmx():
+        return _go("auth.login", _asking_page())
+    if request.method not in ("GET", "HEAD"):
+        abort(401, "You are signed out, and nothing was changed. Sign in and do it again.")
+    return _go("auth.login", request.full_path.rstrip("?"))
+
+
+def _go(endpoint: str, coming_back_to: str) -> Response:
+    """To a page of ours with the way back; HTMX is told to leave the page, as a fragment could not show it."""
+    target = url_for(endpoint, next=coming_back_to or None)
+    if not _by_htmx():
+        return redirect(target, code=303 if request.method == "POST" else 302)
+    answer = Response(status=401)
+    answer.headers["HX-Redirect"] = target
+    return answer
+
+
+def _asking_page() -> str:
+    """The path of the page that the change was asked on: what it was posted to can't be opened again."""
+    try:
+        parts = urlsplit(request.headers.get("HX-Current-URL") or request.referrer or "")
+    except ValueError:
+        return ""
+    return parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+def _by_htmx() -> bool:
+    return request.headers.get("HX-Request") == "true"

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from flask import Flask, Response, current_app
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from werkzeug.exceptions import HTTPException
 
 from movierec.blueprints.htmx import page
-from movierec.extensions import db
+from movierec.extensions import BadDatabase, busy, db, unwritable
 from movierec.services.errors import ServiceError
+
+# In our words, where the one who aborted gave none.
+SENTENCES = {
+    400: "The request can't be understood. Go back, reload the page and try again.",
+    403: "You may not do that here.",
+    404: "There is no such page. The address may be mistyped, or what it showed is gone.",
+    405: "This address can't be used that way. Go back and use the page's own buttons.",
+    408: "The request took too long to arrive. Try again.",
+    413: "That is more than this form takes (1 MB).",
+    415: "This address does not take that kind of data.",
+}
+HEADINGS = {
+    401: "You are signed out",
+    403: "Not for you",
+    404: "Not here",
+    405: "Not that way",
+    409: "Something is in the way",
+    413: "Too much at once",
+    429: "Slower, please",
+    503: "Try again in a moment",
+    507: "No room left",
+}
+BUSY = "The database is busy. Nothing was changed; try again in a moment."
+FULL = "The disk is full or read-only. Nothing was changed; tell the administrator."
+BROKEN = "Something broke on our side and was written to the log. Nothing half-done was kept."
 
 
 def init_app(app: Flask) -> None:
@@ -20,26 +44,36 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _stale_form)
     app.register_error_handler(ServiceError, _service)
     app.register_error_handler(OperationalError, _database)
+    app.register_error_handler(NoFreeConnection, _crowded)
+    app.register_error_handler(BadDatabase, _no_database)
     app.register_error_handler(Exception, _defect)
 
 
 def _answer(status: int, message: str, link: str | None = None, retry_after: int = 0) -> Response:
-    answer = page("errors/error.html", "error", status=status, code=status, message=message, link=link)
+    """The error's page; the sentence alone where the page itself can't be made (database gone, foreign host name)."""
+    heading = HEADINGS.get(status, "That did not work" if status < 500 else "Our fault")
+    try:
+        answer = page("errors/error.html", "error", status=status, heading=heading, message=message, link=link)
+    except Exception:  # whatever keeps the page from being made must not hide what happened
+        current_app.logger.exception("the page of an error could not be made")
+        answer = Response(f"{message}\n", status, mimetype="text/plain")
     if retry_after:
         answer.headers["Retry-After"] = str(retry_after)
     return answer
 
 
 def _http(error: HTTPException) -> Response:
-    if error.code is None or error.code < 400:
-        return error.get_response()
-    answer = _answer(error.code, error.description or error.name)
-    if error.code == 405:
-        answer.headers["Allow"] = error.get_response().headers.get("Allow", "")
+    if error.response is not None or error.code is None or error.code < 400:
+        return error.get_response()  # type: ignore[return-value]
+    given = error.description if error.description != type(error).description else None
+    answer = _answer(error.code, given or SENTENCES.get(error.code) or f"{error.name}.")
+    for name, value in error.get_headers():
+        if name != "Content-Type":  # Allow, Retry-After, Content-Range
+            answer.headers[name] = value
     return answer
 
 
-def _stale_form(error: CSRFError) -> Response:
+def _stale_form(_error: CSRFError) -> Response:
     return _answer(400, "This form was open for too long or in another session. Reload the page and send it again.")
 
 
@@ -50,14 +84,23 @@ def _service(error: ServiceError) -> Response:
 def _database(error: OperationalError) -> Response:
     """A busy or full database is said as such (503, try again); anything else is a defect."""
     db.session.rollback()
-    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return _answer(503, "The database is busy. Nothing was changed; try again in a moment.", retry_after=2)
-    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR):
-        return _answer(507, "The disk is full or read-only. Nothing was changed; tell the administrator.")
+    if busy(error):
+        return _answer(503, BUSY, retry_after=2)
+    if unwritable(error):
+        return _answer(507, FULL)
     return _defect(error)
 
 
+def _crowded(_error: NoFreeConnection) -> Response:
+    return _answer(503, BUSY, retry_after=2)
+
+
+def _no_database(error: BadDatabase) -> Response:
+    current_app.logger.error("%s", error)
+    return _answer(503, "The site’s database can't be used yet. Whoever runs this server: run `flask seed`.")
+
+
 def _defect(error: Exception) -> Response:
-    current_app.logger.exception("an unexpected error", exc_info=error)
-    return _answer(500, "Something broke on our side and was written to the log. Nothing half-done was kept.")
+    db.session.rollback()
+    current_app.logger.error("an unexpected error", exc_info=error)
+    return _answer(500, BROKEN)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, request
+from flask import Flask, Response, abort, current_app, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 POLICY = (
@@ -22,6 +23,8 @@ ALWAYS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
 SAFE = ("GET", "HEAD", "OPTIONS")
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+VERSIONED = re.compile(r"-\d+\.\d+")  # a version in the file's name: vendor/inter-5.3.0-latin.woff2
 
 
 def init_app(app: Flask) -> None:
@@ -30,28 +33,33 @@ def init_app(app: Flask) -> None:
     config["MAX_CONTENT_LENGTH"] = 2 * 1024 * 1024
     config["MAX_FORM_MEMORY_SIZE"] = 1024 * 1024
     config["MAX_FORM_PARTS"] = 200
-    hosts = [host.strip() for host in str(config["TRUSTED_HOSTS"]).split(",") if host.strip()]
-    if hosts:
-        public = urlsplit(str(config["PUBLIC_URL"])).hostname
-        config["TRUSTED_HOSTS"] = hosts + ([public] if public else [])
-    else:
-        config["TRUSTED_HOSTS"] = None
+    config["TRUSTED_HOSTS"] = _trusted(str(config["TRUSTED_HOSTS"] or ""), str(config["PUBLIC_URL"] or ""))
     proxies = config["TRUSTED_PROXIES"]
     if proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)  # type: ignore[method-assign]
-    app.before_request(_same_site)
+    app.before_request_funcs.setdefault(None, []).insert(0, _same_site)
     app.after_request(_add)
+
+
+def _trusted(listed: str, public: str) -> list[str] | None:
+    """The host names to answer to; None is any. This machine's own always work: the supervisor asks by them."""
+    hosts = [name for host in listed.split(",") if (name := urlsplit(f"//{host.strip()}").hostname)]
+    if public_name := urlsplit(public).hostname:
+        hosts.append(public_name)
+    return [*hosts, *LOOPBACK] if hosts else None
 
 
 def _same_site() -> None:
     """A change that another site's page sends is refused before the form token is even looked at."""
-    if request.method in SAFE:
+    if request.method in SAFE or request.routing_exception is not None:
         return
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
-    foreign = (
-        site not in ("same-origin", "none") if site else origin is not None and origin != request.host_url.rstrip("/")
-    )
+    if site:
+        foreign = site not in ("same-origin", "none")
+    else:  # plain http on a home network: browsers leave Sec-Fetch-Site out there, not Origin
+        ours = (request.host_url.rstrip("/"), str(current_app.config["PUBLIC_URL"]).rstrip("/"))
+        foreign = origin is not None and origin not in ours
     if foreign:
         abort(403, "This change came from another site and was not made.")
 
@@ -59,10 +67,11 @@ def _same_site() -> None:
 def _add(answer: Response) -> Response:
     for name, value in ALWAYS.items():
         answer.headers.setdefault(name, value)
-    if request.is_secure:
+    if request.is_secure or current_app.config["HTTPS"]:
         answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-    if request.endpoint == "static" and answer.status_code in (200, 304):
-        answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    if request.endpoint == "static" and answer.status_code in (200, 206, 304):
+        for_ever = "v" in request.args or VERSIONED.search(request.path)
+        answer.headers["Cache-Control"] = "public, max-age=31536000, immutable" if for_ever else "no-cache"
     elif "Cache-Control" not in answer.headers:
         answer.headers["Cache-Control"] = "no-store"
         answer.vary.add("Cookie")

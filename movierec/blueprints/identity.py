@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Flask, Request, Response, current_app
+from flask_login import current_user
 
 from movierec.extensions import login
 from movierec.services import sessions
@@ -10,7 +11,12 @@ from movierec.services.sessions import Viewer
 
 
 def init_app(app: Flask) -> None:
-    """Name the cookies. Over https they are bound to the host and to https; on plain http they can't be."""
+    """Name the cookies. Over https they are bound to the host and to https; on plain http they can't be.
+
+    Flask-Login is bound by hand: its own init_app adds a hook for its remember cookie that reads the form session
+    after every answer, so that even static files would vary by cookie. Nothing here uses that cookie, and a stray
+    one of another site on the same host must not stand in for ours.
+    """
     secure = app.config["HTTPS"]
     app.config.update(
         LOGIN_COOKIE="__Host-session" if secure else "movierec_session",
@@ -20,7 +26,10 @@ def init_app(app: Flask) -> None:
         SESSION_COOKIE_SAMESITE="Lax",
         WTF_CSRF_TIME_LIMIT=None,  # as long as the browser's session; bound to it
         WTF_CSRF_SSL_STRICT=False,  # the Sec-Fetch-Site rule in headers.py is stricter
+        REMEMBER_COOKIE_NAME="\0",  # no browser can send it
     )
+    app.login_manager = login  # type: ignore[attr-defined]
+    app.context_processor(lambda: {"current_user": current_user})
     login.request_loader(_viewer)
     login.session_protection = None
 
@@ -31,7 +40,7 @@ def _viewer(request: Request) -> Viewer | None:
 
 
 def keep(answer: Response, token: str, *, remember: bool) -> Response:
-    """Put the session's token into the browser, for as long as the window or, remembered, as the session may idle."""
+    """Put the session's token into the browser: until it is closed or, remembered, as long as a session can last."""
     answer.set_cookie(
         current_app.config["LOGIN_COOKIE"],
         token,

@@ -56,7 +56,12 @@ class Params(BaseModel):
     """Base of every engine's knobs: form, CLI, API, worker and stored run all read it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    seed: int = Field(1, ge=0, le=2**31 - 1, title="Seed", description="Same data, params and seed: same run.")
+    seed: int = Field(
+        default=1, ge=0, le=2**31 - 1, title="Seed", description="Same data, params and seed: same run."
+    )
+
+
+AnyParams = Params  # for annotations inside engines, where `Params` is the engine's own knobs
 
 
 @dataclass(frozen=True)
@@ -79,9 +84,9 @@ class Engine(ABC):
     title: ClassVar[str]
     summary: ClassVar[str]
     needs: ClassVar[tuple[str, ...]]
-    Params: ClassVar[type[Params]] = Params
+    Params: ClassVar[type[AnyParams]] = AnyParams
 
-    def __init__(self, params: Params | None = None) -> None:
+    def __init__(self, params: AnyParams | None = None) -> None:
         self.params: Any = params if params is not None else self.Params()
         self.index: ItemIndex | None = None
 

@@ -7,7 +7,7 @@ import secrets
 import unicodedata
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from movierec.extensions import db, writing
@@ -18,16 +18,25 @@ from movierec.tables import ROLES, Session, Setting, User, now
 SETUP = "setup_link"
 SETUP_VALID = timedelta(hours=1)
 WRONG = "Name or password is wrong."
+ALIKE = ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE")  # alphabets that share shapes
+REGISTERING = " registering"  # in the throttle; no name's key, as keys have no space in front
 
 
 def clean_name(name: str) -> tuple[str, str]:
-    """The name as shown and the key by which look-alikes are one. Raises Refused."""
-    shown = " ".join(unicodedata.normalize("NFKC", name).split())
+    """The name as shown and the key by which look-alikes are one. Raises Refused.
+
+    Spaces around and invisible characters are left out of both; width, style and case count only in the first.
+    """
+    composed = unicodedata.normalize("NFKC", name)
+    shown = " ".join("".join(char for char in composed if unicodedata.category(char) != "Cf").split())
     if not 1 <= len(shown) <= 40:
         raise Refused("Use a name of 1 to 40 characters.", field="name")
-    if any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn") for char in shown):
-        raise Refused("The name holds a character that can't be seen. Leave it out.", field="name")
-    return shown, unicodedata.normalize("NFKC", shown.casefold())
+    if any(unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn") for char in shown):
+        raise Refused("The name holds a character that can't be shown. Leave it out.", field="name")
+    if len({script for char in shown if (script := unicodedata.name(char, "").partition(" ")[0]) in ALIKE}) > 1:
+        raise Refused("The name mixes alphabets whose letters look alike. Use one of them.", field="name")
+    key = unicodedata.normalize("NFKC", shown.casefold())
+    return shown, key.replace("i\u0307", "i").replace("\u0131", "i")  # the Turkish dotted and dotless i
 
 
 def create(name: str, password: str, role: str = "user", *, demo: bool = False) -> User:
@@ -46,15 +55,16 @@ def create(name: str, password: str, role: str = "user", *, demo: bool = False) 
     return user
 
 
-def register(name: str, password: str) -> User:
-    """A visitor makes an account. Raises Forbidden where registration is off."""
+def register(name: str, password: str, address: str) -> User:
+    """A visitor makes an account. Raises Forbidden where registration is off, TooMany, and what `create` raises."""
     if not settings.registration_open():
         raise Forbidden("Registration is off on this site. Ask its administrator for an account.")
+    throttle.admit(REGISTERING, address)
     return create(name, password)
 
 
-def sign_in(name: str, password: str, address: str, *, remember: bool, agent: str = "") -> tuple[User, str]:
-    """The person and a new session's token. An unknown name, a wrong password and a disabled account look alike.
+def sign_in(name: str, password: str, address: str, *, remember: bool, agent: str = "") -> str:
+    """A new session's token. An unknown name, a wrong password and a disabled account look alike.
 
     Raises Refused or TooMany.
     """
@@ -63,46 +73,51 @@ def sign_in(name: str, password: str, address: str, *, remember: bool, agent: st
     except Refused:
         key = ""
     throttle.admit(key, address)
-    user = db.session.execute(select(User).where(User.name_key == key)).scalar_one_or_none()
-    right = passwords.matches(user.password_hash if user else None, password)
-    if user is None or not right or not user.active:
+    row = db.session.execute(select(User.id, User.password_hash, User.active).where(User.name_key == key)).one_or_none()
+    user_id, stored, active = row or (0, None, False)
+    right = passwords.matches(stored, password)
+    if stored is None or not right or not active:
         raise Refused(WRONG)
     throttle.forgive(key, address)
-    if passwords.outdated(user.password_hash):
-        _store(user.id, passwords.hash_password(password))
-    return user, sessions.begin(user.id, remember=remember, agent=agent)
+    if passwords.outdated(stored):
+        stored = _renew(user_id, stored, passwords.hash_password(password))
+    return sessions.begin(user_id, remember=remember, agent=agent, matched=stored)
 
 
 def prove(viewer: sessions.Viewer, password: str, address: str) -> None:
     """The signed-in person gives the password again, so that the account may be changed. Raises Refused or TooMany."""
-    user = get(viewer.id)
-    throttle.admit(user.name_key, address)
-    if not passwords.matches(user.password_hash, password):
+    row = db.session.execute(select(User.name_key, User.password_hash).where(User.id == viewer.id)).one_or_none()
+    key, stored = row or ("", None)
+    throttle.admit(key, address)
+    if not passwords.matches(stored, password):
         raise Refused("That is not your password.", field="current")
-    throttle.forgive(user.name_key, address)
+    throttle.forgive(key, address)
     sessions.prove(viewer.token_sha256)
 
 
 def change_password(viewer: sessions.Viewer, current: str, new: str, address: str) -> None:
-    """Needs the current one; ends all the person's other sessions."""
+    """Needs the current one; ends all the person's other sessions. Raises Refused, Forbidden or TooMany."""
     if viewer.demo:
         raise Forbidden("The demo accounts keep their password.")
-    prove(viewer, current, address)
     passwords.check(new, viewer.name)
-    _store(viewer.id, passwords.hash_password(new))
-    sessions.end_all(viewer.id, but=viewer.token_sha256)
+    prove(viewer, current, address)
+    _store(viewer.id, passwords.hash_password(new), keep=viewer.token_sha256)
 
 
 def reset_password(user_id: int) -> str:
-    """A new random password, told once; every session of the person ends."""
+    """A new random password, told once; every session of the person ends. Raises NotFound."""
     get(user_id)
-    password = secrets.token_urlsafe(12)
+    password = random_password()
     _store(user_id, passwords.hash_password(password))
-    sessions.end_all(user_id)
     return password
 
 
-def set_role(user_id: int, role: str) -> None:
+def random_password() -> str:
+    """One to be told once and changed: 96 random bits in 16 letters, digits, - and _."""
+    return secrets.token_urlsafe(12)
+
+
+def set_role(user_id: int, role: str) -> User:
     """Takes effect at the person's next request. Raises Conflict for the last administrator."""
     if role not in ROLES:
         raise Refused(f"{role!r} is no role. There are: {', '.join(ROLES)}.", field="role")
@@ -111,9 +126,10 @@ def set_role(user_id: int, role: str) -> None:
         if user.role == "admin" and role != "admin":
             _keep_one_administrator(user)
         user.role = role
+    return user
 
 
-def set_active(user_id: int, active: bool) -> None:
+def set_active(user_id: int, active: bool) -> User:
     """Disabling ends all sessions at once. Raises Conflict for the last administrator."""
     with writing() as session:
         user = _in(user_id)
@@ -121,6 +137,7 @@ def set_active(user_id: int, active: bool) -> None:
             _keep_one_administrator(user)
             session.execute(delete(Session).where(Session.user_id == user_id))
         user.active = active
+    return user
 
 
 def remove(user_id: int) -> None:
@@ -164,9 +181,7 @@ def new_setup_token() -> str | None:
     with writing() as session:
         if administrator_exists():
             return None
-        session.merge(
-            Setting(key=SETUP, value={"sha256": _sha256(token), "until": (now() + SETUP_VALID).isoformat()})
-        )
+        session.merge(Setting(key=SETUP, value={"sha256": _sha256(token), "until": (now() + SETUP_VALID).isoformat()}))
     return token
 
 
@@ -219,6 +234,16 @@ def _keep_one_administrator(user: User) -> None:
         raise Conflict(f"{user.name} is the last administrator. Make somebody else one first.")
 
 
-def _store(user_id: int, hashed: str) -> None:
-    with writing():
+def _store(user_id: int, hashed: str, keep: str = "") -> None:
+    """The new password and the end of every session that knew only the old one, in one step."""
+    with writing() as session:
         _in(user_id).password_hash = hashed
+        session.execute(delete(Session).where(Session.user_id == user_id, Session.token_sha256 != keep))
+
+
+def _renew(user_id: int, old: str, hashed: str) -> str:
+    """Replace a hash made with yesterday's parameters, unless the password was changed meanwhile; says which stands."""
+    with writing() as session:
+        same = (User.id == user_id, User.password_hash == old)
+        changed = session.execute(update(User).where(*same).values(password_hash=hashed)).rowcount
+    return hashed if changed else old

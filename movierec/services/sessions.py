@@ -8,15 +8,27 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from flask_login import UserMixin
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import OperationalError
 
-from movierec.extensions import db, writing
+from movierec.extensions import busy, db, unwritable, writing
+from movierec.services.errors import NotFound, Refused
 from movierec.tables import Serving, Session, User, now
 
 IDLE = {True: timedelta(days=30), False: timedelta(hours=12)}  # by "keep me signed in"
 ABSOLUTE = timedelta(days=90)
 FRESH = timedelta(minutes=15)  # how long a given password counts for changes of the account
 TOUCH_EVERY = timedelta(minutes=5)  # last_seen_at need not be written at each request
+
+# What user agents say, the more special first: Edge and Opera also say Chrome, and Chrome says Safari.
+PROGRAMS = (
+    ("Edg", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrom", "Chrome"), ("CriOS", "Chrome"),
+    ("Safari/", "Safari"), ("curl/", "curl"), ("python", "A Python program"),
+)  # fmt: skip
+SYSTEMS = (
+    ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"), ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"), ("Linux", "Linux"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,11 +58,37 @@ class Viewer(UserMixin):
         return str(self.id)
 
 
-def begin(user_id: int, *, remember: bool, agent: str = "") -> str:
-    """A new session's token, to be put into the cookie; only its hash is kept."""
+@dataclass(frozen=True)
+class Browser:
+    """A signed-in browser as its owner sees it. `id` names it in addresses and tells nothing about the token."""
+
+    id: str
+    agent: str
+    remember: bool
+    created_at: datetime
+    last_seen_at: datetime
+    current: bool
+
+    @property
+    def where(self) -> str:
+        """ "Firefox on Linux", as far as the browser says so."""
+        program = next((word for sign, word in PROGRAMS if sign in self.agent), "A browser")
+        system = next((word for sign, word in SYSTEMS if sign in self.agent), "")
+        return f"{program} on {system}" if system else program
+
+
+def begin(user_id: int, *, remember: bool, agent: str = "", matched: str | None = None) -> str:
+    """A new session's token, to be put into the cookie; only its hash is kept.
+
+    `matched` is the stored hash that the given password was found to match: where the password was changed or the
+    person disabled meanwhile, Refused is raised, so that no session outlives "every other browser is signed out".
+    """
     token = secrets.token_urlsafe(32)
     with writing() as session:
         session.execute(delete(Session).where(Session.expires_at < now()))
+        stored = session.execute(select(User.password_hash).where(User.id == user_id, User.active)).scalar()
+        if stored is None or matched not in (None, stored):
+            raise Refused("The account has just changed. Sign in again.")
         session.add(
             Session(
                 token_sha256=_sha256(token),
@@ -86,8 +124,7 @@ def viewer(token: str) -> Viewer | None:
     if row is None or moment >= row.expires_at or moment - row.last_seen_at >= IDLE[row.remember]:
         return None
     if moment - row.last_seen_at > TOUCH_EVERY:
-        with writing() as session:
-            session.execute(update(Session).where(Session.token_sha256 == hashed).values(last_seen_at=moment))
+        _touch(hashed, moment)
     return Viewer(
         row.id, row.name, row.role, row.demo, row.history_version, row.serving_version or 0, hashed, row.proven_at
     )
@@ -107,17 +144,63 @@ def end_all(user_id: int, *, but: str | None = None) -> int:
         ).rowcount
 
 
+def end_one(viewer: Viewer, browser_id: str) -> Browser:
+    """End one of one's own sessions; says which. Raises NotFound, also for somebody else's."""
+    for token_sha256, browser in _of(viewer):
+        if browser.id == browser_id:
+            end(token_sha256)
+            return browser
+    raise NotFound("There is no such session of yours; it may have ended by itself.")
+
+
 def prove(token_sha256: str) -> None:
     """Note that the password was given just now."""
     with writing() as session:
         session.execute(update(Session).where(Session.token_sha256 == token_sha256).values(proven_at=now()))
 
 
-def of(user_id: int) -> list[Session]:
-    """The person's sessions, the most recently seen first."""
-    rows = select(Session).where(Session.user_id == user_id).order_by(Session.last_seen_at.desc())
-    return list(db.session.execute(rows).scalars())
+def browsers(viewer: Viewer) -> list[Browser]:
+    """Where the person is signed in, the most recently seen first; what has idled too long is left out."""
+    return [browser for _, browser in _of(viewer)]
+
+
+def counts() -> dict[int, tuple[int, datetime]]:
+    """user_id -> how many sessions the person has, and when one was last seen."""
+    query = select(Session.user_id, func.count(), func.max(Session.last_seen_at, type_=Session.last_seen_at.type))
+    rows = db.session.execute(query.where(Session.expires_at > now()).group_by(Session.user_id))
+    return {user_id: (number, seen) for user_id, number, seen in rows}
+
+
+def _of(viewer: Viewer) -> list[tuple[str, Browser]]:
+    moment = now()
+    rows = select(Session).where(Session.user_id == viewer.id).order_by(Session.last_seen_at.desc())
+    return [
+        (
+            row.token_sha256,
+            Browser(
+                _sha256(row.token_sha256)[:16],
+                row.agent,
+                row.remember,
+                row.created_at,
+                row.last_seen_at,
+                row.token_sha256 == viewer.token_sha256,
+            ),
+        )
+        for row in db.session.execute(rows).scalars()
+        if moment < row.expires_at and moment - row.last_seen_at < IDLE[row.remember]
+    ]
+
+
+def _touch(token_sha256: str, moment: datetime) -> None:
+    """Note the visit, unless the database can't be written just now: a page must be readable then, and at once."""
+    try:
+        with writing(wait=False) as session:
+            session.execute(update(Session).where(Session.token_sha256 == token_sha256).values(last_seen_at=moment))
+    except OperationalError as error:
+        if not busy(error) and not unwritable(error):
+            raise
+        db.session.rollback()
 
 
 def _sha256(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -7,6 +7,7 @@ from typing import Any
 from flask import current_app
 
 from movierec.extensions import db, writing
+from movierec.services.errors import Conflict
 from movierec.tables import Setting
 
 
@@ -24,8 +25,19 @@ def put(key: str, value: Any) -> None:
 
 def registration_open() -> bool:
     """Whether visitors may make an account. REGISTRATION=on or off wins over the stored switch; off at first."""
-    forced = current_app.config["REGISTRATION"]
-    return forced == "on" if forced else bool(get("registration", False))
+    return current_app.config["REGISTRATION"] == "on" if registration_forced() else bool(get("registration", demo()))
+
+
+def registration_forced() -> bool:
+    """Whether the environment decides about registration, so that the stored switch says nothing."""
+    return bool(current_app.config["REGISTRATION"])
+
+
+def open_registration(wanted: bool) -> None:
+    """Set the stored switch. Raises Conflict where the environment decides."""
+    if registration_forced():
+        raise Conflict("REGISTRATION in this server's environment decides that. Change it there.")
+    put("registration", wanted)
 
 
 def demo() -> bool:

@@ -1,0 +1,48 @@
+"""How gunicorn serves movierec: few processes, one model thread each, limits on what a request may be."""
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+
+from movierec.config import BadConfig, read  # gunicorn takes every name here for a setting: no `config`
+
+try:
+    settings = read()
+except BadConfig as error:
+    sys.exit(f"movierec can't start. {error}")
+
+bind = f"{settings['HOST']}:{settings['PORT']}"
+if ":" in settings["HOST"]:
+    bind = f"[{settings['HOST']}]:{settings['PORT']}"
+workers = settings["WEB_CONCURRENCY"]
+worker_class = "gthread"
+threads = 4
+preload_app = True
+timeout = 60
+graceful_timeout = 5
+keepalive = 5
+max_requests = 20_000
+max_requests_jitter = 2_000
+limit_request_line = 8190
+limit_request_fields = 64
+if Path("/dev/shm").is_dir():  # noqa: S108
+    worker_tmp_dir = "/dev/shm"  # noqa: S108  (a slow disk must not look like a hung worker)
+control_socket_disable = True  # a second door that nobody asked for
+loglevel = {"INFO": "warning"}.get(settings["LOG_LEVEL"], settings["LOG_LEVEL"]).lower()  # its INFO is about itself
+accesslog = None
+errorlog = "-"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def post_fork(_server, _worker):
+    """A worker whose master was killed would keep the port: it ends with its master."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+def when_ready(_server):
+    """x"""
+    import gc
+    gc.freeze()

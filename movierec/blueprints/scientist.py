@@ -1,0 +1,184 @@
+"""The laboratory: train, watch, stop, measure, put on air, roll back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, flash, request, url_for
+from flask_login import current_user
+
+from movierec.blueprints.htmx import back, page, wants_fragment
+from movierec.services import laboratory, runs, serving, training
+from movierec.services.errors import Conflict, Refused, ServiceError
+from movierec.services.knobs import BadParams
+from movierec.services.training import AlreadyTraining
+
+blueprint = Blueprint("scientist", __name__, url_prefix="/lab")
+
+RUN = "<int(max=2147483647):run_id>"
+NOT_KNOBS = ("csrf_token", "engine", "note")
+
+
+@blueprint.app_template_filter()
+def metric_label(row: Any) -> str:
+    """The name of a metric row, for people."""
+    return runs.label(row)
+
+
+@blueprint.get("")
+def lab() -> Response:
+    """What is on air, what is being done, and the form."""
+    return page("scientist/lab.html", bench=laboratory.bench())
+
+
+@blueprint.get("/progress")
+def progress() -> Response:
+    """What is being done, for the page that asks each second."""
+    return page("scientist/lab.html", "progress", bench=laboratory.bench())
+
+
+@blueprint.get("/form/<engine>")
+def form(engine: str) -> Response:
+    """The form of one engine."""
+    return page("scientist/lab.html", "form", bench=laboratory.bench(engine))
+
+
+@blueprint.post("/runs")
+def train() -> Response:
+    """Order a training. What can't be used is said beside its field; what was typed stays."""
+    engine = request.form.get("engine", "")[:64]
+    given = {name: value for name, value in request.form.items() if name not in NOT_KNOBS}
+    try:
+        run_id = training.request(engine, given, by=current_user.id, note=request.form.get("note", ""))
+    except AlreadyTraining as error:
+        error.link = url_for("scientist.run", run_id=error.run_id)
+        return _form_again(engine, error, {})
+    except BadParams as error:
+        return _form_again(engine, error, error.fields)
+    except Refused as error:
+        return _form_again(engine, error, {error.field: error.message} if error.field == "note" else {})
+    except ServiceError as error:
+        return _form_again(engine, error, {})
+    return _to_run(run_id)
+
+
+def _form_again(engine: str, error: ServiceError, fields: dict[str, str]) -> Response:
+    """The form as it was sent, with what is wrong with it. An unknown engine is a plain error page."""
+    if error.field == "engine" and engine not in {listing.slug for listing in laboratory.bench().listings}:
+        raise error
+    return page(
+        "scientist/lab.html",
+        "form",
+        status=error.status,
+        bench=laboratory.bench(engine),
+        error=error,
+        fields=fields,
+        given=request.form,
+    )
+
+
+@blueprint.get("/runs")
+def all_runs() -> Response:
+    """Every run, the newest first."""
+    return page("scientist/runs.html", lines=runs.lines(), on_air=laboratory.on_air())
+
+
+@blueprint.get(f"/runs/{RUN}")
+def run(run_id: int) -> Response:
+    """One run. The part that moves asks for itself each second, and for the whole page once the run has ended."""
+    sheet = laboratory.sheet(run_id)
+    answer = page("scientist/run.html", "live", sheet=sheet)
+    if wants_fragment() and not sheet.active:
+        answer.headers["HX-Refresh"] = "true"
+    return answer
+
+
+@blueprint.post(f"/runs/{RUN}/cancel")
+def cancel(run_id: int) -> Response:
+    """Stop a training, with its best state kept or not."""
+    wish = request.form.get("best", "discard")
+    if wish not in ("keep", "discard"):
+        raise Refused("Say whether to keep the best state: keep or discard.", field="best")
+    try:
+        state = training.cancel(run_id, keep=wish == "keep", who=current_user.name)
+        flash(
+            "Stopped; nothing was kept." if state == "cancelled" else "Stopping; the best state so far is being kept."
+        )
+    except Conflict as error:
+        return _sheet_again(run_id, error)
+    return _to_run(run_id)
+
+
+@blueprint.post(f"/runs/{RUN}/on-air")
+def put_on_air(run_id: int) -> Response:
+    """Put a run on air, unless somebody else changed that meanwhile or its artefact is broken."""
+    try:
+        serving.put_on_air(
+            run_id,
+            user_id=current_user.id,
+            who=current_user.name,
+            why=request.form.get("why", ""),
+            expected_version=_version(),
+        )
+    except (Refused, Conflict) as error:
+        return _sheet_again(run_id, error)
+    flash(f"Run #{run_id} is on air. Viewers get it from their next list on.")
+    return _to("scientist.on_air")
+
+
+@blueprint.post("/roll-back")
+def roll_back() -> Response:
+    """Put back what was on air before."""
+    try:
+        row = serving.roll_back(
+            user_id=current_user.id,
+            who=current_user.name,
+            why=request.form.get("why", "") or "Rolled back.",
+            expected_version=_version(),
+        )
+    except (Refused, Conflict) as error:
+        return _history(error)
+    flash(f"Run #{row.run_id} is on air again.")
+    return _to("scientist.on_air")
+
+
+@blueprint.get("/on-air")
+def on_air() -> Response:
+    """What is on air and every change of it."""
+    return _history(None)
+
+
+def _history(error: ServiceError | None) -> Response:
+    return page(
+        "scientist/on_air.html",
+        "changes",
+        status=error.status if error else 200,
+        on_air=laboratory.on_air(),
+        changes=serving.changes(),
+        error=error,
+    )
+
+
+def _sheet_again(run_id: int, error: ServiceError) -> Response:
+    return page("scientist/run.html", status=error.status, sheet=laboratory.sheet(run_id), error=error)
+
+
+def _version() -> int:
+    """Which state of the air the person saw."""
+    text = request.form.get("version", "")
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise Refused("The form does not say what was on air when you saw it. Reload the page and send it again.")
+    return int(text)
+
+
+def _to_run(run_id: int) -> Response:
+    return _to("scientist.run", run_id=run_id)
+
+
+def _to(endpoint: str, **values: Any) -> Response:
+    """To a page that can be reloaded; htmx is told to go there, since it would follow a redirect by itself."""
+    if wants_fragment():
+        answer = Response(status=200)
+        answer.headers["HX-Redirect"] = url_for(endpoint, **values)
+        return answer
+    return back(endpoint, **values)

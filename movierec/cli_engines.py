@@ -1,0 +1,209 @@
+"""`flask engines | train | evaluate | runs | worker | put-on-air | roll-back | first-run | sweep`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from flask.cli import with_appcontext
+
+from movierec.engines import registry
+from movierec.services import first_run, knobs, runs, serving, snapshots, sweeping, training, training_job
+from movierec.services.errors import ServiceError
+from movierec.tables import MetricRow, Run
+
+CONSOLE = "the console"
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable, on stdout.")
+
+
+@contextmanager
+def in_plain_words() -> Iterator[None]:
+    """A service's refusal becomes one sentence on stderr and exit status 1."""
+    try:
+        yield
+    except ServiceError as error:
+        raise click.ClickException(error.message) from error
+
+
+def progress_line(number: str) -> Callable[[str, int, int, Mapping[str, float]], None]:
+    """A listener that keeps one line on stderr up to date, and leaves a line where metrics came in."""
+
+    def say(phase: str, step: int, total: int, metrics: Mapping[str, float]) -> None:
+        told = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        share = f"{100 * step / total:3.0f} %" if total else ""
+        if told or sys.stderr.isatty():
+            click.echo(f"\r{number} {phase} {share} {told}", nl=bool(told), err=True)
+
+    return say
+
+
+def show(run: Run, rows: list[MetricRow], machine: bool) -> None:
+    """A run's metric rows, as a table or as JSON."""
+    if machine:
+        click.echo(json.dumps(runs.as_dicts(run, rows), indent=1))
+        return
+    click.echo(f"run {run.id}: {run.engine}, {run.state}{f' ({run.reason})' if run.reason else ''}")
+    for row in rows:
+        value = "not measured" if row.value is None else f"{row.value:.4f}"
+        interval = "" if row.low is None else f"[{row.low:.4f}, {row.high:.4f}]"
+        click.echo(f"  {row.protocol:16} {runs.label(row):34} {value:>12} {interval:18} n={row.n or '-'}")
+
+
+@click.command("engines")
+@as_json
+@with_appcontext
+def engines(as_json: bool) -> None:
+    """List the engines, with their settings for the present data and why one is absent."""
+    snapshot = snapshots.current()
+    listed: list[dict[str, Any]] = [
+        {
+            "engine": listing.slug,
+            "title": listing.engine.title,
+            "summary": listing.engine.summary,
+            "absent": listing.absent,
+            "params": [
+                {"name": knob.name, "kind": knob.kind, "default": knob.default, "bounds": knob.bounds}
+                for knob in knobs.knobs(listing.engine, snapshot)
+            ],
+        }
+        for listing in registry.listings()
+    ]
+    if as_json:
+        click.echo(json.dumps(listed, indent=1))
+        return
+    for listing in listed:
+        click.echo(f"{listing['engine']:14} {listing['absent'] or listing['summary']}")
+        for knob in listing["params"]:
+            click.echo(f"    {knob['name']:20} {knob['default']!s:10} {knob['bounds']}")
+
+
+@click.command("train")
+@click.argument("engine")
+@click.option("--set", "settings", multiple=True, metavar="KNOB=VALUE", help="A setting; may be given several times.")
+@click.option("--seed", type=int, help="Same data, settings and seed: same run.")
+@click.option("--note", default="", help="Why this run.")
+@click.option("--queue", "queued", is_flag=True, help="Leave it to the worker instead of training in this process.")
+@as_json
+@with_appcontext
+def train(engine: str, settings: tuple[str, ...], seed: int | None, note: str, queued: bool, as_json: bool) -> None:
+    """Train ENGINE and print the run and its numbers."""
+    given: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{setting!r} is not of the form knob=value", param_hint="--set")
+        given[name] = value
+    with in_plain_words():
+        run_id = training.request(engine, given, seed=seed, note=note, enqueue=queued)
+        click.echo(f"run {run_id}", err=True)
+        if not queued:
+            _train_here(run_id)
+        show(runs.get(run_id), runs.metric_rows(run_id), as_json)
+    if runs.get(run_id).state not in ("done", "queued", "running"):
+        raise SystemExit(1)
+
+
+def _train_here(run_id: int) -> None:
+    """The very job of the worker; what goes wrong is on the row and needs no traceback here."""
+    try:
+        training_job.execute(run_id, listen=progress_line(f"#{run_id}"))
+    except KeyboardInterrupt:
+        raise click.Abort from None
+    except Exception as error:
+        raise click.ClickException(f"run {run_id} failed: {runs.get(run_id).reason or error}") from error
+
+
+@click.command("evaluate")
+@click.argument("run_id", metavar="RUN", type=int)
+@click.option("--protocol", default="loo-full", show_default=True, help="How the numbers are made.")
+@as_json
+@with_appcontext
+def evaluate(run_id: int, protocol: str, as_json: bool) -> None:
+    """Measure RUN's artefact again and store its numbers."""
+    line = progress_line(f"#{run_id}")
+    with in_plain_words():
+        rows = runs.evaluate(run_id, protocol, lambda done, total: line("evaluating", done, total, {}))
+        show(runs.get(run_id), rows, as_json)
+
+
+@click.command("runs")
+@click.option("--limit", default=20, show_default=True)
+@as_json
+@with_appcontext
+def list_runs(limit: int, as_json: bool) -> None:
+    """List runs, the newest first, with their metric rows."""
+    found = runs.lines(limit=limit)
+    if as_json:
+        told = [_told(line) | {"metrics": runs.as_dicts(line.run, runs.metric_rows(line.run.id))} for line in found]
+        click.echo(json.dumps(told, indent=1))
+        return
+    for line in found:
+        show(line.run, runs.metric_rows(line.run.id), machine=False)
+
+
+def _told(line: runs.Line) -> dict[str, Any]:
+    names = ("engine", "state", "reason", "params", "artifact", "events", "fit_seconds", "peak_memory", "note")
+    moments = {name: getattr(line.run, name) for name in ("created_at", "started_at", "ended_at")}
+    return (
+        {"run": line.run.id, "on_air": serving.on_air().run_id == line.run.id, "by": line.by}
+        | {name: getattr(line.run, name) for name in names}
+        | {name: moment and moment.isoformat() for name, moment in moments.items()}
+    )
+
+
+@click.command("put-on-air")
+@click.argument("run_id", metavar="RUN", type=int)
+@click.option("--why", required=True, help="Kept with the change.")
+@with_appcontext
+def put_on_air(run_id: int, why: str) -> None:
+    """Serve RUN to viewers from now on."""
+    with in_plain_words():
+        version = serving.on_air().version
+        serving.put_on_air(run_id, user_id=None, who=CONSOLE, why=why, expected_version=version)
+    click.echo(f"run {run_id} is on air")
+
+
+@click.command("roll-back")
+@click.option("--why", default="Rolled back.", show_default=True)
+@with_appcontext
+def roll_back(why: str) -> None:
+    """Serve what was on air before."""
+    with in_plain_words():
+        version = serving.on_air().version
+        row = serving.roll_back(user_id=None, who=CONSOLE, why=why, expected_version=version)
+    click.echo(f"run {row.run_id} is on air again")
+
+
+@click.command("first-run")
+@with_appcontext
+def order_first_run() -> None:
+    """Order the first training of a fresh site, if it is one. The worker does this by itself."""
+    with in_plain_words():
+        run_id = first_run.request_if_fresh()
+    click.echo("nothing to do" if run_id is None else f"run {run_id} is queued")
+
+
+@click.command("sweep")
+@with_appcontext
+def sweep() -> None:
+    """End runs that nobody works on and remove what they left. The worker does this by itself."""
+    lost, removed = sweeping.sweep(), sweeping.sweep_artifacts()
+    click.echo(f"{len(lost)} runs lost, {len(removed)} artefacts of no run removed")
+
+
+@click.command("worker")
+def worker() -> None:
+    """Train what is queued, until a signal comes."""
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "movierec.worker"])  # noqa: S606
+
+
+commands: list[click.Command] = [
+    engines, train, evaluate, list_runs, put_on_air, roll_back, order_first_run, sweep, worker,
+]  # fmt: skip

@@ -1,0 +1,114 @@
+"""The data of a fresh site: a data set that lies there, else a download, else the starter catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import current_app
+
+from movierec.services import importing, snapshots
+from movierec.services.errors import Refused, ServiceError, Unavailable
+from movierec.services.importing import ImportReport, silent
+from movierec.services.snapshot_files import Progress
+from movierec.sources import fetch
+from movierec.sources.archive import BadSource, open_archive
+from movierec.sources.known import source_in
+
+PREFERRED = ("ml-latest-small", "movies-dataset")  # then whatever is smallest
+METADATA = "metadata-for-ml-latest-small.zip"
+
+
+def first_data(progress: Progress = silent) -> list[str]:
+    """Give a site without data its first; says in sentences what was done. Does nothing where there is a snapshot.
+
+    Raises what the starter catalogue's import raises: the last resort has none after it.
+    """
+    if snapshots.current() is not None:
+        return []
+    said = []
+    for path in candidates():
+        try:
+            report = importing.import_source(path, progress)
+        except Refused as error:
+            said.append(f"{path.name} was passed over: {error.message}")
+            continue
+        return [*said, _sentence(report), *_enriched(path, report, progress)]
+    try:
+        path = download(PREFERRED[0], progress)
+        return [*said, _sentence(importing.import_source(path, progress))]
+    except ServiceError as error:
+        said.append(f"{PREFERRED[0]} could not be fetched: {error.message}")
+    return [*said, _sentence(importing.import_starter(progress))]
+
+
+def candidates() -> list[Path]:
+    """Data sets that lie in MOVIEREC_DATASETS and in DATA_DIR, the best first."""
+    data = Path(current_app.config["DATA_DIR"])
+    named = current_app.config["MOVIEREC_DATASETS"]
+    folders = [*([Path(named)] if named else []), data, data / "downloads"]
+    found = dict.fromkeys(path for folder in folders for path in _inside(folder))
+    return sorted(found, key=_preference)  # stable: of equals the first folder's
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Zips and folders there that are laid out as a known data set."""
+    try:
+        paths = [path for path in folder.iterdir() if path.suffix == ".zip" or path.is_dir()]
+    except OSError:
+        return []
+    fitting = []
+    for path in paths:
+        try:
+            with open_archive(path) as archive:
+                source_in(archive)
+        except BadSource:
+            continue
+        fitting.append(path)
+    return fitting
+
+
+def _preference(path: Path) -> tuple[int, int]:
+    rank = next((at for at, name in enumerate(PREFERRED) if path.name.startswith(name)), len(PREFERRED))
+    files = path.rglob("*") if path.is_dir() else [path]
+    return rank, sum(file.stat().st_size for file in files)
+
+
+def _enriched(path: Path, report: ImportReport, progress: Progress) -> list[str]:
+    """Overviews and runtimes for ml-latest-small, where their file lies beside it."""
+    beside = path.parent / METADATA
+    if report.source != PREFERRED[0] or not beside.is_file():
+        return []
+    try:
+        enriched = importing.enrich(beside, progress)
+    except Refused as error:
+        return [f"{beside.name} was passed over: {error.message}"]
+    return [f"{enriched.matched:,} films have facts from {beside.name}."]
+
+
+def _sentence(report: ImportReport) -> str:
+    viewers = "simulated viewers" if report.simulated else "viewers"
+    return (
+        f"Imported {report.source}: {report.movies:,} films, {report.viewers:,} {viewers}, {report.events:,} events"
+        f"{f', {report.rejected:,} rows not used (listed in {report.report})' if report.rejected else ''}."
+    )
+
+
+def find(name: str, progress: Progress = silent) -> Path:
+    """The data set of that name where data sets lie, else downloaded. Raises Refused and Unavailable."""
+    for path in candidates():
+        if path.stem == name or path.name == name:
+            return path
+    if name not in fetch.NAMES:
+        raise Refused(f"There is nothing at {name}, and no data set of that name: {', '.join(fetch.NAMES)}, starter.")
+    return download(name, progress)
+
+
+def download(name: str, progress: Progress = silent) -> Path:
+    """MovieLens's file from GroupLens, checked, in DATA_DIR/downloads. Raises Unavailable and Refused."""
+    folder = Path(current_app.config["DATA_DIR"]) / "downloads"
+    try:
+        return fetch.fetch(name, folder, lambda share: progress(f"Fetching {name}", share))
+    except fetch.UnknownName as error:
+        raise Refused(str(error)) from None
+    except fetch.FetchFailed as error:
+        raise Unavailable(str(error)) from None

@@ -1,0 +1,125 @@
+"""What the laboratory's pages show, gathered: what is on air, the house's machinery, runs, an engine's form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from movierec.engines import registry
+from movierec.services import jobs, knobs, runs, serving, snapshots, sweeping
+from movierec.services.errors import NotFound
+from movierec.services.serving import Change
+from movierec.tables import MetricRow, Run, Serving, Snapshot
+
+FIRST = "nextitnet"  # the engine whose form is open at first, where there is one of that name
+RECENT = 8
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The laboratory's first page."""
+
+    on_air: OnAir
+    queue: jobs.QueueState
+    snapshot: Snapshot | None
+    listings: list[registry.Listing]
+    chosen: registry.Listing
+    knobs: list[knobs.Knob]
+    active: list[Run]
+    in_the_way: Run | None  # the chosen engine's own training
+    recent: list[runs.Line]
+
+
+@dataclass(frozen=True)
+class OnAir:
+    """What viewers get now, how it came there, and what was there before."""
+
+    serving: Serving
+    line: runs.Line | None
+    change: Change | None
+    before: Run | None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """All about one run."""
+
+    line: runs.Line
+    snapshot: Snapshot | None
+    settings: list[tuple[str, Any]]  # title of the knob, value
+    measured: list[runs.Measured]
+    costs: list[MetricRow]
+    curves: list[runs.Curve]
+    on_air: OnAir
+
+    @property
+    def run(self) -> Run:
+        return self.line.run
+
+    @property
+    def active(self) -> bool:
+        """Whether it still waits or trains."""
+        return self.run.state in ("queued", "running")
+
+    @property
+    def is_on_air(self) -> bool:
+        return self.on_air.serving.run_id == self.run.id
+
+    @property
+    def servable(self) -> bool:
+        """Whether it may be put on air."""
+        return self.run.artifact is not None and not self.is_on_air
+
+
+def bench(engine: str = "") -> Bench:
+    """The first page with the form of that engine. Raises NotFound for an engine that is not there."""
+    listings = registry.listings()
+    by_slug = {listing.slug: listing for listing in listings}
+    chosen = by_slug.get(engine) if engine else by_slug.get(FIRST, listings[0])
+    if chosen is None:
+        raise NotFound(f"There is no engine {engine!r}. There are: {', '.join(by_slug)}.")
+    snapshot = snapshots.current()
+    active = progress()
+    return Bench(
+        on_air(),
+        jobs.state(),
+        snapshot,
+        listings,
+        chosen,
+        knobs.knobs(chosen.engine, snapshot),
+        active,
+        next((run for run in active if run.engine == chosen.slug), None),
+        [line for line in runs.lines(limit=RECENT) if line.run not in active],
+    )
+
+
+def progress() -> list[Run]:
+    """Runs that train or wait; silent ones are found out first."""
+    sweeping.sweep_silent()
+    return runs.active()
+
+
+def on_air() -> OnAir:
+    """What viewers get now."""
+    row = serving.on_air()
+    if row.run_id is None:
+        return OnAir(row, None, None, None)
+    changes = serving.changes()
+    return OnAir(row, runs.lines(run_id=row.run_id)[0], changes[0] if changes else None, serving.before())
+
+
+def sheet(run_id: int) -> Sheet:
+    """All about one run. Raises NotFound."""
+    sweeping.sweep_silent()
+    found = runs.lines(run_id=run_id)
+    if not found:
+        raise NotFound("There is no such run.")
+    run = found[0].run
+    snapshot = runs.snapshot_of(run)
+    try:
+        titles = {knob.name: knob.title for knob in knobs.knobs(registry.get(run.engine), snapshot)}
+    except registry.UnknownEngine:  # its file was taken away; the run's own params still tell all
+        titles = {}
+    settings = [(titles.get(name, name), value) for name, value in run.params.items()]
+    measured, costs = runs.measured(run_id)
+    return Sheet(found[0], snapshot, settings, measured, costs, runs.curves(run_id), on_air())

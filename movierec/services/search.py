@@ -1,0 +1,186 @@
+"""Finding films by words: prefixes through one FTS5 index, typos through another's trigrams and RapidFuzz."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rapidfuzz import fuzz, process
+from sqlalchemy import select
+
+from movierec.extensions import db
+from movierec.tables import Movie
+
+# `position` orders by popularity: titles first, best known first, then the same films under their people's names.
+# FTS5 answers in rowid order, so the best known match comes first without a sort, and LIMIT ends the walk early.
+DDL = [
+    "CREATE TABLE search_titles (position INTEGER PRIMARY KEY, movie_id INTEGER NOT NULL, folded TEXT NOT NULL)",
+    "CREATE INDEX ix_search_titles_folded ON search_titles (folded)",
+    "CREATE VIRTUAL TABLE search_prefix USING fts5(folded, content='search_titles', content_rowid='position', "
+    "tokenize='unicode61 remove_diacritics 0', prefix='1 2 3', detail=none, columnsize=0)",
+    "CREATE VIRTUAL TABLE search_trigram USING fts5(folded, content='search_titles', content_rowid='position', "
+    "tokenize='trigram', detail=none, columnsize=0)",
+    "CREATE VIRTUAL TABLE search_trigram_terms USING fts5vocab('search_trigram', 'row')",
+    "CREATE TABLE search_trigrams (trigram TEXT PRIMARY KEY, titles INTEGER NOT NULL) WITHOUT ROWID",
+]
+LONGEST = 200  # characters of a question that are looked at
+SHORT = 8  # letters of a question that are looked for with one of them changed
+RARE, CANDIDATES, CLOSE = 4, 2000, 70.0  # trigrams asked for, titles re-ranked, least likeness of 100
+_LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "&": " and "})
+_KEYS = "abcdefghijklmnopqrstuvwxyz0123456789 "
+_COMMON = {"the", "a", "an", "of", "and"}
+_APOSTROPHES = re.compile(r"['’‘ʼ`´]")
+_BREAKS = re.compile(r"[\W_]+")
+_YEAR = re.compile(r"(18|19|20)\d\d")
+
+
+def fold(text: str) -> str:
+    """Lower case, without accents, apostrophes and punctuation: "Amélie's" -> "amelies"."""
+    if not text.isascii():
+        decomposed = unicodedata.normalize("NFKD", text)
+        text = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    text = text.casefold().translate(_LETTERS)
+    return _BREAKS.sub(" ", _APOSTROPHES.sub("", text)).strip()
+
+
+def rebuild(session: Any) -> None:
+    """Fill the indexes afresh from the movies. Runs in the caller's writing transaction (a catalogue import)."""
+    run = session.connection().exec_driver_sql
+    for index in ("search_prefix", "search_trigram"):
+        run(f"INSERT INTO {index}({index}) VALUES ('delete-all')")
+    run("DELETE FROM search_titles")
+    run("DELETE FROM search_trigrams")
+    rows: list[tuple[int, str]] = []
+    for entry in _entries(run):
+        rows.append(entry)
+        if len(rows) == 20_000:
+            run("INSERT INTO search_titles (movie_id, folded) VALUES (?, ?)", rows)
+            rows = []
+    if rows:
+        run("INSERT INTO search_titles (movie_id, folded) VALUES (?, ?)", rows)
+    for index in ("search_prefix", "search_trigram"):
+        run(f"INSERT INTO {index}({index}) VALUES ('rebuild')")
+    run("INSERT INTO search_trigrams SELECT term, doc FROM search_trigram_terms")
+
+
+def _entries(run: Any) -> Iterator[tuple[int, str]]:
+    """(movie id, folded words), in the order of positions. Lists are JSON, nearly always empty: "[]" is not parsed."""
+    for movie_id, title, others in run("SELECT id, title, other_titles FROM movies ORDER BY rank, id"):
+        names = [title] if others == "[]" else [title, *json.loads(others)]
+        yield from ((movie_id, words) for words in dict.fromkeys(map(fold, names)) if words)
+    for movie_id, directors, actors in run(
+        "SELECT id, directors, actors FROM movies WHERE directors <> '[]' OR actors <> '[]' ORDER BY rank, id"
+    ):
+        names = json.loads(directors) + json.loads(actors)
+        yield from ((movie_id, words) for words in dict.fromkeys(map(fold, names)) if words)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Ids of films, best first; `guessed` where no title has the words and the likest ones are given."""
+
+    movie_ids: list[int]
+    guessed: bool = False
+
+
+def find(question: str, limit: int = 10) -> Found:
+    """The films that the words may mean; the last word may be unfinished, words may be misspelt.
+
+    An exact title comes first, then the best known. Empty for a question without a letter or digit.
+    """
+    folded = fold(question[:LONGEST])
+    if not folded:
+        return Found([])
+    words = folded.split()
+    found = _exact(folded) + _by_prefix(words, limit * 2)
+    if not found and len(words) > 1 and _YEAR.fullmatch(words[-1]):
+        wider = find(" ".join(words[:-1]), limit * 5)
+        return Found(_of_year(wider.movie_ids, int(words[-1]))[:limit], wider.guessed)
+    if found:
+        return Found(list(dict.fromkeys(found))[:limit])
+    likely = _one_letter_off(folded) + _by_likeness(folded, limit)
+    return Found(list(dict.fromkeys(likely))[:limit], guessed=True)
+
+
+def highlight(title: str, question: str) -> list[tuple[str, bool]]:
+    """The title in pieces; True where a word of it begins as a word of the question does."""
+    words = fold(question[:LONGEST]).split()
+    pieces: list[tuple[str, bool]] = []
+    for piece in re.split(r"(\W+)", title):
+        folded = fold(piece)
+        hit = max((len(word) for word in words if folded.startswith(word)), default=0)
+        pieces += [(piece[:hit], True), (piece[hit:], False)]
+    return [piece for piece in pieces if piece[0]]
+
+
+def _exact(folded: str) -> list[int]:
+    rows = _run(
+        "SELECT movie_id FROM search_titles WHERE folded IN (?, ?, ?) ORDER BY position LIMIT 10",
+        (folded, f"the {folded}", f"a {folded}"),
+    )
+    return [movie_id for (movie_id,) in rows]
+
+
+def _by_prefix(words: list[str], limit: int) -> list[int]:
+    telling = [word for word in words if word not in _COMMON] or words  # thousands of titles have the others
+    rows = _run(
+        "SELECT movie_id FROM search_prefix JOIN search_titles ON position = search_prefix.rowid "
+        "WHERE search_prefix MATCH ? ORDER BY search_prefix.rowid LIMIT ?",
+        (" AND ".join(f'"{word}"*' for word in telling), limit),
+    )
+    return [movie_id for (movie_id,) in rows]
+
+
+def _one_letter_off(folded: str) -> list[int]:
+    """Short titles of which one letter is wrong, missing, too many or swapped: they share no trigram with the question."""
+    if len(folded) > SHORT or not folded.isascii():
+        return []
+    cuts = [(folded[:at], folded[at:]) for at in range(len(folded) + 1)]
+    near = {head + tail[1:] for head, tail in cuts if tail}
+    near |= {head + tail[1] + tail[0] + tail[2:] for head, tail in cuts if len(tail) > 1}
+    near |= {head + letter + rest for head, tail in cuts for letter in _KEYS for rest in (tail, tail[1:])}
+    rows = _run(
+        f"SELECT movie_id FROM search_titles WHERE folded IN ({', '.join('?' * len(near))}) "  # noqa: S608
+        "ORDER BY position LIMIT 10",
+        tuple(near),
+    )
+    return [movie_id for (movie_id,) in rows]
+
+
+def _by_likeness(folded: str, limit: int) -> list[int]:
+    """Titles that share the question's rarest trigrams, the most alike first; equals by popularity."""
+    trigrams = list(dict.fromkeys(folded[at : at + 3] for at in range(len(folded) - 2)))
+    if not trigrams:
+        return []
+    marks = ", ".join("?" * len(trigrams))
+    rare = _run(
+        f"SELECT trigram FROM search_trigrams WHERE trigram IN ({marks}) ORDER BY titles LIMIT {RARE}",  # noqa: S608
+        tuple(trigrams),
+    )
+    if not rare:
+        return []
+    rows = _run(
+        "SELECT movie_id, search_titles.folded FROM search_trigram JOIN search_titles ON position = search_trigram.rowid "
+        "WHERE search_trigram MATCH ? ORDER BY search_trigram.rowid LIMIT ?",
+        (" OR ".join(f'"{trigram}"' for (trigram,) in rare), CANDIDATES),
+    )
+    close = process.extract(
+        folded, [words for _, words in rows], scorer=fuzz.WRatio, score_cutoff=CLOSE, limit=limit * 2
+    )
+    return [rows[at][0] for _, _, at in close]
+
+
+def _of_year(movie_ids: list[int], year: int) -> list[int]:
+    if not movie_ids:
+        return []
+    of_year = set(db.session.scalars(select(Movie.id).where(Movie.id.in_(movie_ids), Movie.year == year)))
+    return [movie_id for movie_id in movie_ids if movie_id in of_year]
+
+
+def _run(sql: str, values: tuple[Any, ...]) -> list[Any]:
+    """Straight through the driver: SQLAlchemy's own work would take longer than the search."""
+    return db.session.connection().connection.cursor().execute(sql, values).fetchall()

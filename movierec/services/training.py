@@ -1,0 +1,123 @@
+"""Asking for a training and stopping one. What is asked is a row first, committed, and only then a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from movierec.config import VERSION
+from movierec.engines import registry
+from movierec.engines.base import Engine
+from movierec.extensions import db, writing
+from movierec.services import jobs, knobs, snapshots
+from movierec.services.attempt import end_from_outside
+from movierec.services.errors import Conflict, NotFound, Refused, Unavailable
+from movierec.tables import ACTIVE_STATES, Run, now
+
+LONGEST_NOTE = 300
+NO_DATA = "There is no data to learn from yet. Import some first: flask data import."
+NO_QUEUE = "The queue could not be reached."
+
+
+class AlreadyTraining(Conflict):
+    """One training of an engine at a time; `run_id` is the one that runs or waits."""
+
+    def __init__(self, engine: str, run_id: int) -> None:
+        super().__init__(f"{engine} is being trained already, as #{run_id}. Wait for it or cancel it.")
+        self.run_id = run_id
+
+
+def request(
+    engine: str,
+    given: Mapping[str, Any],
+    *,
+    seed: int | None = None,
+    by: int | None = None,
+    origin: str = "person",
+    note: str = "",
+    enqueue: bool = True,
+) -> int:
+    """Order a training; its run. `given` are knobs as texts or values, `by` a user id.
+
+    Raises Refused (unknown or absent engine, no data; BadParams with a sentence a knob), AlreadyTraining with the
+    run in the way, or Unavailable where the queue can't be reached (the run is then marked failed).
+    """
+    cls = _trainable(engine)
+    snapshot = snapshots.current()
+    if snapshot is None:
+        raise Refused(NO_DATA)
+    if len(note) > LONGEST_NOTE:
+        raise Refused(f"Use at most {LONGEST_NOTE} characters.", field="note")
+    wanted = dict(given) if seed is None else {**given, "seed": seed}
+    params = knobs.validated(cls, wanted, snapshot)
+    run = Run(
+        engine=engine,
+        params=params.model_dump(mode="json"),
+        snapshot_id=snapshot.id,
+        code_version=VERSION,
+        created_by=by,
+        origin=origin,
+        note=note.strip(),
+    )
+    run_id = _insert(run)
+    if enqueue:
+        try:
+            jobs.put(run_id)
+        except Unavailable as error:
+            end_from_outside(run_id, "failed", NO_QUEUE)
+            raise Unavailable(f"{error.message} Nothing was started.") from error
+    return run_id
+
+
+def cancel(run_id: int, *, keep: bool, who: str) -> str:
+    """Stop a waiting or running training; the state it is in now. `keep` wants the best state so far as an artefact.
+
+    A run that waits, or that need not keep anything, is cancelled at once; else it leaves its training within
+    moments and saves. Raises NotFound, or Conflict where it has ended already.
+    """
+    with writing() as session:
+        run = session.get(Run, run_id, populate_existing=True)
+        if run is None:
+            raise NotFound("There is no such run.")
+        if run.state not in ACTIVE_STATES:
+            raise Conflict(f"{run.engine} #{run_id} has ended already: it is {run.state}.")
+        if run.state == "running" and keep:
+            run.cancel = "keep"
+        else:
+            began = "it began" if run.state == "queued" else "it was done"
+            run.cancel, run.phase, run.ended_at = "discard", "", now()
+            run.state, run.reason = "cancelled", f"Cancelled by {who} before {began}; nothing was kept."
+        state = run.state
+    if state == "cancelled":
+        jobs.stop(run_id)
+    return state
+
+
+def _trainable(slug: str) -> type[Engine]:
+    """The engine of that name. Raises Refused where it is unknown or can't be trained here, with the reason."""
+    try:
+        cls = registry.get(slug)
+    except registry.UnknownEngine as error:
+        raise Refused(str(error), field="engine") from error
+    absent = next(listing.absent for listing in registry.listings() if listing.slug == slug)
+    if absent:
+        raise Refused(f"{slug} can't be trained here: {absent}.", field="engine")
+    return cls
+
+
+def _insert(run: Run) -> int:
+    """The new row's id. The partial unique index decides who was first. Raises AlreadyTraining."""
+    try:
+        with writing() as session:
+            run.views_until = snapshots.last_view()
+            session.add(run)
+    except IntegrityError as error:
+        active = select(Run.id).where(Run.engine == run.engine, Run.state.in_(ACTIVE_STATES))
+        other = db.session.execute(active).scalar_one_or_none()
+        if other is None:  # it ended in between, or the snapshot or person is gone: asking again tells
+            raise Conflict("Something changed at the same moment. Try again.") from error
+        raise AlreadyTraining(run.engine, other) from error
+    return run.id

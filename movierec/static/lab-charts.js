@@ -1,0 +1,81 @@
+/* Live curves. The table is the data: each figure's rows are read, drawn and then hidden from the eye only.
+   No table, no chart; no script, the table. A figure swapped in anew keeps its canvas and gets the new points. */
+(() => {
+  const css = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
+  const asTables = new Set(); /* figures that somebody wants to read, by heading: a live one is swapped each second */
+  const reading = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+
+  /* Any CSS colour, variables and color-mix included, as rgb(): the canvas does not know variables. */
+  function colour(expression) {
+    const probe = document.createElement("i");
+    probe.style.color = expression;
+    document.body.append(probe);
+    reading.fillStyle = getComputedStyle(probe).color;
+    probe.remove();
+    reading.fillRect(0, 0, 1, 1);
+    const [red, green, blue] = reading.getImageData(0, 0, 1, 1).data;
+    return `rgb(${red}, ${green}, ${blue})`;
+  }
+
+  const short = (value) => String(Number(value.toPrecision(3))).replace(/^(-?)0\./, "$1.").replace("-", "\u2212");
+
+  function points(figure) {
+    return [...figure.querySelectorAll("tbody tr")]
+      .map((row) => ({ x: Number(row.querySelector("[data-x]").dataset.x), y: Number(row.querySelector("td").dataset.v) }))
+      .filter((point) => Number.isFinite(point.y));
+  }
+
+  function options() {
+    const soft = colour("var(--ink-2)");
+    const axis = { grid: { color: colour("var(--line)"), drawTicks: false }, border: { display: false } };
+    const ticks = { color: soft, padding: 6, maxRotation: 0, maxTicksLimit: 5, font: { family: css("font-family"), size: 13 } };
+    return {
+      animation: false, responsive: true, maintainAspectRatio: false,
+      plugins: { legend: { display: false }, tooltip: { displayColors: false } },
+      scales: {
+        x: { ...axis, type: "linear", ticks: { ...ticks, precision: 0 } },
+        y: { ...axis, ticks: { ...ticks, callback: short } },
+      },
+    };
+  }
+
+  function draw(figure) {
+    const hue = colour(`var(--e-${figure.dataset.curve}, var(--ink-2))`);
+    const holder = figure.querySelector(".canvas");
+    const line = { data: points(figure), borderColor: hue, backgroundColor: hue, borderWidth: 2, pointRadius: 3, tension: 0 };
+    figure.classList.add("drawn");
+    show(figure, asTables.has(heading(figure)));
+    let canvas = holder.querySelector("canvas");
+    const chart = canvas && Chart.getChart(canvas);
+    if (chart) {
+      chart.data.datasets = [line];
+      chart.options = options();
+      chart.update("none");
+      return;
+    }
+    canvas = document.createElement("canvas");
+    canvas.setAttribute("aria-hidden", "true"); /* the table beside it says the same */
+    holder.replaceChildren(canvas);
+    new Chart(canvas, { type: "line", data: { datasets: [line] }, options: options() });
+  }
+
+  const heading = (figure) => figure.querySelector("h2").textContent;
+
+  function show(figure, asTable) {
+    figure.classList.toggle("as-table", asTable);
+    figure.querySelector("[data-table]").textContent = asTable ? "Show as chart" : "Show as table";
+  }
+
+  const drawAll = () => document.querySelectorAll("figure[data-curve]").forEach(draw);
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-table]");
+    if (!button) return;
+    const figure = button.closest("figure");
+    if (!asTables.delete(heading(figure))) asTables.add(heading(figure));
+    show(figure, asTables.has(heading(figure)));
+  });
+  document.addEventListener("htmx:after:swap", drawAll);
+  new MutationObserver(drawAll).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  drawAll();
+})();

@@ -1,0 +1,82 @@
+/* What every page needs a script for: lights, "/" to search, closing menus and toasts, sentences for screen readers. */
+(() => {
+  const root = document.documentElement;
+
+  function dark() {
+    return root.dataset.theme ? root.dataset.theme === "night" : matchMedia("(prefers-color-scheme: dark)").matches;
+  }
+
+  function switchLights() {
+    root.dataset.theme = dark() ? "matinee" : "night";
+    try { localStorage.setItem("theme", root.dataset.theme); } catch { /* kept for this page only */ }
+    say(dark() ? "Lights down" : "Lights up");
+  }
+
+  function say(sentence) {
+    const said = document.getElementById("said");
+    if (said) said.textContent = sentence;
+  }
+
+  function typing(element) {
+    return element.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(element.tagName);
+  }
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (button?.dataset.lights !== undefined) switchLights();
+    if (button?.dataset.dismiss !== undefined) button.closest(".says")?.remove();
+    if (button?.dataset.show !== undefined) showWord(button);
+    for (const menu of document.querySelectorAll("details.me[open]")) {
+      if (!menu.contains(event.target)) menu.open = false;
+    }
+  });
+
+  function showWord(button) {
+    const field = document.getElementById(button.dataset.show);
+    const shown = field.type === "text";
+    field.type = shown ? "password" : "text";
+    button.setAttribute("aria-pressed", String(!shown));
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "/" && !event.ctrlKey && !event.metaKey && !event.altKey && !typing(event.target)) {
+      const search = document.querySelector("[data-search-main]") ?? document.querySelector("[data-search]");
+      if (search?.checkVisibility()) {
+        event.preventDefault();
+        search.focus();
+        search.select();
+      }
+    }
+    if (event.key === "Escape") {
+      const menu = event.target.closest("details.me[open]");
+      if (menu) { menu.open = false; menu.querySelector("summary").focus(); }
+    }
+  });
+
+  /* A toast leaves by itself after 12 s, but never while it is read, pointed at or holds the focus. */
+  function ageToasts() {
+    for (const toast of document.querySelectorAll(".says")) {
+      const held = toast.matches(":hover, :focus-within");
+      const age = held ? 0 : Number(toast.dataset.age ?? 0) + 1;
+      toast.dataset.age = age;
+      if (age > 12) toast.remove();
+    }
+  }
+  setInterval(ageToasts, 1000);
+
+  /* Where a swap took the focused element away: to the new content's landing place, else back to where one came from. */
+  let left = [];
+  document.addEventListener("htmx:before:swap", () => {
+    if (document.activeElement?.id) left = [document.activeElement.id, ...left].slice(0, 5);
+  });
+  document.addEventListener("htmx:after:swap", () => {
+    if (document.activeElement !== document.body) return;
+    const back = left.map((id) => document.getElementById(id)).find((element) => element?.checkVisibility());
+    (document.querySelector("[data-land]") ?? back)?.focus({ preventScroll: true });
+  });
+
+  /* What htmx could not do is said in words; the page stays as it was. */
+  document.addEventListener("htmx:error", (event) => {
+    if (event.detail.ctx?.request) say("The server did not answer. Nothing was changed; try again.");
+  });
+})();

@@ -1,0 +1,204 @@
+"""The process that trains: an RQ worker that runs one function, tends the runs, and never outlives its purpose.
+
+`flask worker` starts it; so does `rq worker --worker-class movierec.worker.Worker --serializer json movierec`.
+Each training runs in a forked work-horse, which dies with the worker. The worker itself never imports torch.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import uuid
+from typing import Any
+
+import rq
+from flask import has_app_context
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from rq.exceptions import DeserializationError
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.worker_registration import REDIS_WORKER_KEYS
+from sqlalchemy.exc import SQLAlchemyError
+
+from movierec import create_app
+from movierec.extensions import BadDatabase, db, queue, redis
+from movierec.services import first_run, jobs, sweeping, training_job
+from movierec.services.attempt import end_from_outside
+from movierec.services.errors import ServiceError
+
+PR_SET_PDEATHSIG = 1
+ATTEMPT = "MOVIEREC_ATTEMPT_ID"  # how the worker knows which attempt its work-horse held
+TEND_EVERY = 5  # seconds between two looks after the runs
+BEHIND_SERVING = 5  # niceness of a training: who asks for films comes first
+
+STOPPED = "The worker was stopped while it trained. Start it again."
+
+
+class RedisGone(Exception):
+    """Redis went away or forgot this worker; only a new worker can begin afresh."""
+
+
+def train(run_id: int) -> None:
+    """The one function that jobs may name. Its only argument is a run's id."""
+    training_job.execute(run_id, os.environ.get(ATTEMPT))
+
+
+class Worker(rq.Worker):
+    """RQ's forking worker with the house's rules; whatever options it is given, these win."""
+
+    def __init__(self, queues: Any, *args: Any, **kwargs: Any) -> None:
+        kwargs |= {
+            "serializer": JSONSerializer,
+            "worker_ttl": 20,  # it blocks for 15 s less than this: the runs are tended in between
+            "default_worker_ttl": None,
+            "job_monitoring_interval": TEND_EVERY,
+            "maintenance_interval": TEND_EVERY,
+        }
+        super().__init__(queues, *args, **kwargs)
+        for each in self.queues:
+            each.serializer = JSONSerializer
+        self.attempt_id = ""
+        self.gave_up = False  # left because Redis went away
+        self.stopping = False
+        self._refused = ""
+        if not has_app_context():
+            create_app().app_context().push()  # for as long as this process lives; work-horses inherit it
+
+    # -- what it runs
+
+    def execute_job(self, job: Job, queue: Any) -> None:
+        """Train the run; drop whatever else somebody put into the queue."""
+        if not _is_ours(job):
+            self.log.error("job %s was not put there by movierec; dropped without running it", job.id)
+            self.connection.lrem(queue.intermediate_queue_key, 1, job.id)
+            job.delete()
+            return
+        super().execute_job(job, queue)
+
+    def fork_work_horse(self, job: Job, queue: Any) -> None:
+        """No open database connection may cross a fork."""
+        self.attempt_id = os.environ[ATTEMPT] = str(uuid.uuid4())
+        db.session.remove()
+        db.engine.dispose()
+        super().fork_work_horse(job, queue)
+
+    def main_work_horse(self, job: Job, queue: Any) -> None:
+        """The first thing of the work-horse's life: to end with its worker, whatever ends that."""
+        assert self.pid is not None
+        die_with_parent(self.pid)
+        os.nice(BEHIND_SERVING)
+        super().main_work_horse(job, queue)
+
+    def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:
+        """Say on the row at once how the training came to its end."""
+        super().handle_work_horse_killed(job, retpid, ret_val, rusage)
+        peak = rusage.ru_maxrss * 1024
+        state, reason = ("lost", STOPPED) if self.stopping else ("failed", _how_it_died(ret_val, peak))
+        try:
+            end_from_outside(int(job.id), state, reason, attempt_id=self.attempt_id, peak_memory=peak)
+        finally:
+            db.session.remove()
+
+    # -- how it lives and ends
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """Give a sign of life. Raises RedisGone, which ends the worker, where Redis is away or came back empty."""
+        if pipeline is not None:
+            super().heartbeat(timeout, pipeline)
+            return
+        try:
+            super().heartbeat(timeout)
+            known = self.connection.sismember(REDIS_WORKER_KEYS, self.key)
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            self.gave_up = True
+            raise RedisGone(f"Redis does not answer: {error}") from error
+        if not known:
+            self.gave_up = True
+            raise RedisGone("Redis has lost what it knew about this worker")
+
+    def maintain_heartbeats(self, job: Job, execution: Any) -> None:
+        """While a training runs: it goes on without Redis, for the row is the truth and needs no Redis."""
+        try:
+            super().maintain_heartbeats(job, execution)
+        except RedisError as error:
+            self.log.warning("Redis does not answer (%s); run %s goes on", error, job.id)
+        self.tend()
+
+    def run_maintenance_tasks(self) -> None:
+        """Between trainings: RQ's own housekeeping, then ours."""
+        super().run_maintenance_tasks()
+        self.tend()
+
+    def tend(self) -> None:
+        """Sweep up what was left behind; order the first run of a fresh site."""
+        try:
+            for run_id in sweeping.sweep():
+                self.log.warning("run %s was lost", run_id)
+            first_run.request_if_fresh()
+        except (ServiceError, SQLAlchemyError) as error:
+            if str(error) != self._refused:  # the same sentence every five seconds helps nobody
+                self.log.warning("%s", error)
+            self._refused = str(error)
+        finally:
+            db.session.remove()
+
+    def request_stop(self, signum: int, frame: Any) -> None:
+        """SIGTERM or Ctrl-C: a running training is ended now and its row says so, instead of holding up the stop."""
+        self.stopping = True
+        super().request_stop(signum, frame)
+        if self.horse_pid:
+            self.kill_horse()
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process the moment its parent ends; leave at once where it has ended already."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _is_ours(job: Job) -> bool:
+    """Whether the job is exactly what `jobs.put` makes: our function, one run id, nothing that runs besides."""
+    try:
+        told = (job.func_name, job.instance, list(job.args), job.kwargs)
+    except (DeserializationError, TypeError):
+        return False
+    hooks = (job._success_callback_name, job._failure_callback_name, job._stopped_callback_name)
+    named = [hook for hook in hooks if isinstance(hook, str)]
+    return job.id.isdecimal() and told == (jobs.TRAIN, None, [int(job.id)], {}) and not named and not job.webhooks
+
+
+def _how_it_died(status: int, peak: int) -> str:
+    if not os.WIFSIGNALED(status):
+        return f"The training process ended unexpectedly (status {os.waitstatus_to_exitcode(status)})."
+    number = os.WTERMSIG(status)
+    guess = ": probably out of memory" if number == signal.SIGKILL else ""
+    return f"killed (signal {number}){guess}. It held {peak / 1e6:.0f} MB at its fullest."
+
+
+def main() -> int:
+    """`python -m movierec.worker`: until a signal comes (0), or Redis goes away (1: start it again)."""
+    app = create_app()
+    logging.basicConfig(level=app.config["LOG_LEVEL"], format="%(levelname)s %(name)s: %(message)s")
+    with app.app_context():
+        try:
+            sweeping.sweep_artifacts()
+            db.session.remove()
+            worker = Worker([queue(redis(patient=True))])
+            worker.work(logging_level=app.config["LOG_LEVEL"])
+        except BadDatabase as error:
+            sys.stderr.write(f"The worker can't start. {error}\n")
+            return 1
+        except RedisError as error:
+            sys.stderr.write(f"The worker ends because Redis does not answer: {error}\n")
+            return 1
+    return 1 if worker.gave_up else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""The commands of training: what they print, what they answer to machines, how they fail."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from training_kit import HERE, VIEWERS, row_of, state_of
+
+from movierec.extensions import queue, writing
+from movierec.services import serving
+from movierec.tables import View, now
+
+KEYS = {"run", "engine", "protocol", "segment", "split", "metric", "k", "value", "low", "high", "n"}
+
+
+@pytest.fixture
+def flask(trainable: Flask):
+    def call(*words: str) -> Result:
+        return trainable.test_cli_runner().invoke(args=list(words))
+
+    return call
+
+
+def test_engines_are_listed_with_their_settings_and_why_one_is_absent(flask) -> None:
+    listed = {entry["engine"]: entry for entry in json.loads(flask("engines", "--json").stdout)}
+    assert {"popularity", "quick", "absent"} <= set(listed)
+    assert "no_such_library" in listed["absent"]["absent"]
+    # 320 views: the engine's own default for that size
+    assert {"name": "steps", "kind": "int", "default": 4, "bounds": "1 or more"} in listed["quick"]["params"]
+    words = flask("engines").stdout
+    assert "quick" in words
+    assert "more than 0 to 0.9" in words
+
+
+def test_training_here_prints_progress_apart_from_numbers(flask, trainable: Flask) -> None:
+    done = flask("train", "quick", "--set", "steps=2", "--seed", "3", "--note", "why", "--json")
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout)
+    assert all(set(row) == KEYS for row in rows)
+    assert {row["protocol"] for row in rows} == {"loo-full", "loo-sampled100", "cost"}
+    assert {row["n"] for row in rows if row["protocol"] == "loo-full"} == {VIEWERS}
+    assert "loss 0.2500" in done.stderr
+    run = row_of(trainable, rows[0]["run"])
+    assert (run.state, run.params["seed"], run.params["steps"], run.note) == ("done", 3, 2, "why")
+
+
+def test_training_can_be_left_to_the_worker(flask, trainable: Flask) -> None:
+    assert flask("train", "quick", "--queue").exit_code == 0
+    with trainable.app_context():
+        assert len(queue().job_ids) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nothing",), "There is no engine 'nothing'"),
+        (("quick", "--set", "steps=0"), "steps: Must be a whole number, 1 or more"),
+        (("quick", "--set", "steps"), "not of the form knob=value"),
+        (("broken",), "failed: ValueError: a defect"),
+        (("broken", "--set", "rate=0.65"), "Aborted!"),
+        (("broken", "--set", "rate=0.45"), "nothing was kept"),
+    ],
+)
+def test_what_cannot_be_trained_ends_with_a_sentence_and_a_status(flask, words: tuple[str, ...], said: str) -> None:
+    failed = flask("train", *words)
+    assert failed.exit_code != 0
+    assert said in failed.output
+    assert "Traceback" not in failed.output
+
+
+def test_evaluating_again_gives_the_same_numbers_once(flask, trainable: Flask) -> None:
+    trained = json.loads(flask("train", "quick", "--json").stdout)
+    run_id = str(trained[0]["run"])
+    for protocol in ("loo-full", "loo-sampled100"):
+        again = json.loads(flask("evaluate", run_id, "--protocol", protocol, "--json").stdout)
+        assert again == [row for row in trained if row["protocol"] == protocol]
+    told = json.loads(flask("runs", "--json").stdout)
+    assert [entry["run"] for entry in told] == [int(run_id)]
+    assert len(told[0]["metrics"]) == len(trained)
+    assert f"run {run_id}: quick, done" in flask("runs").stdout
+    assert "NDCG@10" in flask("evaluate", run_id).stdout
+
+
+def test_what_cannot_be_measured_is_refused(flask, trainable: Flask, people) -> None:
+    assert "There is no such run" in flask("evaluate", "4711").output
+    run_id = str(json.loads(flask("train", "quick", "--json").stdout)[0]["run"])
+    assert "There is no protocol 'guess'" in flask("evaluate", run_id, "--protocol", "guess").output
+    flask("train", "slow", "--queue")
+    assert "has no artefact to measure: it is queued" in flask("evaluate", "2").output
+    state = next((trainable.config["MODELS_DIR"] / "quick").glob("*/state.npz"))
+    content = state.read_bytes()
+    state.write_bytes(content[:-1])
+    assert "can't be measured: state.npz" in flask("evaluate", run_id).output
+    state.write_bytes(content)
+    assert flask("evaluate", run_id).exit_code == 0
+
+
+def test_data_that_changed_since_is_not_measured_against(flask, trainable: Flask, catalogue_of) -> None:
+    run_id = str(json.loads(flask("train", "quick", "--json").stdout)[0]["run"])
+    catalogue_of(trainable)
+    flask_says = flask("evaluate", run_id).output
+    assert "has changed since" in flask_says
+
+
+@pytest.fixture
+def catalogue_of():
+    """Something that changes what the run's cut-off covers: a view with an id below it."""
+
+    def change(app: Flask) -> None:
+        from movierec.tables import Movie, Run, User
+
+        with app.app_context(), writing() as session:
+            session.add(User(id=1, name="mina", name_key="mina", password_hash="x"))
+            session.add(Movie(id=10, title="Ten", sort_title="ten", rank=1))
+            session.flush()
+            session.add(View(id=1, user_id=1, movie_id=10, watched_at=now()))
+            session.get(Run, 1).views_until = 1
+
+    return change
+
+
+def test_going_on_air_and_back(flask, trainable: Flask) -> None:
+    for _ in range(2):
+        flask("train", "quick")
+    assert "run 1 is on air" in flask("put-on-air", "1", "--why", "first").output
+    assert "run 2 is on air" in flask("put-on-air", "2", "--why", "second").output
+    assert "run 1 is on air again" in flask("roll-back").output
+    assert "There is no such run" in flask("put-on-air", "9", "--why", "?").output
+    with trainable.app_context():
+        assert [change.who for change in serving.changes()] == ["the console"] * 3
+    assert [run["on_air"] for run in json.loads(flask("runs", "--json").stdout)] == [False, True]
+
+
+def test_housekeeping(flask, trainable: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("movierec.services.first_run.ENGINE", "quick")
+    assert "run 1 is queued" in flask("first-run").output
+    assert "nothing to do" in flask("first-run").output
+    assert state_of(trainable, 1) == "queued"
+    assert "0 runs lost, 0 artefacts of no run removed" in flask("sweep").output
+
+
+def test_the_worker_command_becomes_the_worker(trainable: Flask, valkey) -> None:
+    """It is replaced by `python -m movierec.worker`, which says what is missing."""
+    valkey.kill()
+    env = {name: str(trainable.config[name]) for name in ("INSTANCE_DIR", "DATA_DIR", "MODELS_DIR", "REDIS_URL")}
+    flask = Path(sys.executable).parent / "flask"
+    done = subprocess.run(
+        [str(flask), "--app", "wsgi", "worker"], cwd=HERE.parent, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "The worker ends because Redis does not answer" in done.stderr

@@ -1,0 +1,133 @@
+"""Search by words: prefixes, any order, accents, years, people, typos; and questions that are none."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from flask import Flask
+
+from movierec.extensions import db, writing
+from movierec.services import search
+from movierec.tables import Movie
+
+
+def found(question: str, limit: int = 10) -> list[str]:
+    ids = search.find(question, limit).movie_ids
+    return [db.session.get(Movie, movie_id).title for movie_id in ids]
+
+
+@pytest.mark.parametrize(
+    ("question", "first"),
+    [
+        ("matrix the", "The Matrix"),
+        ("amelie", "Amélie"),
+        ("AMÉLIE", "Amélie"),
+        ("lord rings two", "The Lord of the Rings: The Two Towers"),
+        ("two lord", "The Lord of the Rings: The Two Towers"),
+        ("alien", "Alien"),
+        ("aliens", "Aliens"),
+        ("vita e bella", "La vita è bella"),
+        ("千と", "千と千尋の神隠し"),
+        ("third man 1949", "The Third Man"),
+        ("nuit brouil", "Nuit et brouillard"),
+        ("ridley scott", "Alien"),
+        ("orson welles", "The Third Man"),
+    ],
+)
+def test_words_find_their_film(context: Flask, catalogue: dict[str, int], question: str, first: str) -> None:
+    assert found(question)[0] == first
+    assert not search.find(question).guessed
+
+
+@pytest.mark.parametrize(
+    ("question", "first"),
+    [
+        ("matrxi", "The Matrix"),
+        ("the marix", "The Matrix"),
+        ("alein", "Alien"),
+        ("alian", "Alien"),
+        ("amelei", "Amélie"),
+        ("lord of the rigns", "The Lord of the Rings: The Two Towers"),
+        ("thrid man", "The Third Man"),
+        ("brouilard nuit", "Nuit et brouillard"),
+    ],
+)
+def test_misspelt_words_find_it_too_and_say_so(
+    context: Flask, catalogue: dict[str, int], question: str, first: str
+) -> None:
+    assert found(question)[0] == first
+    assert search.find(question).guessed
+
+
+def test_among_equals_the_best_known_comes_first(context: Flask, catalogue: dict[str, int]) -> None:
+    assert found("ali") == ["Alien", "Aliens"]
+    assert found("t", 2) == ["The Matrix", "The Lord of the Rings: The Two Towers"]
+
+
+def test_an_exact_title_comes_before_better_known_ones(context: Flask, catalogue: dict[str, int]) -> None:
+    with writing() as session:
+        session.add_all(
+            [
+                Movie(id=1, title="It Happened", sort_title="it happened", rank=0),
+                Movie(id=2, title="It", sort_title="it", rank=900),
+            ]
+        )
+        session.flush()
+        search.rebuild(session)
+    assert found("it")[:2] == ["It", "It Happened"]
+
+
+def test_a_wrong_year_finds_nothing(context: Flask, catalogue: dict[str, int]) -> None:
+    assert found("third man 1950") == []
+
+
+def test_other_titles_count(context: Flask, catalogue: dict[str, int]) -> None:
+    with writing() as session:
+        session.get(Movie, catalogue["Cidade de Deus"]).other_titles = ["City of God"]
+        session.flush()
+        search.rebuild(session)
+    assert found("city god") == ["Cidade de Deus"]
+
+
+def test_rebuilding_twice_changes_nothing_and_forgets_what_is_gone(context: Flask, catalogue: dict[str, int]) -> None:
+    before = found("a", 20)
+    with writing() as session:
+        search.rebuild(session)
+    assert found("a", 20) == before
+    with writing() as session:
+        session.delete(session.get(Movie, catalogue["Apur Sansar"]))
+        session.flush()
+        search.rebuild(session)
+    assert found("apur") == []
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["", " ", "\x00", "'\"*()", "\ud800", "a" * 10_000_000, "AND OR NOT", "NEAR(a b)", "folded:x", "-", "^a", '"', "🎬🍿",
+     "\u202ealien", "e\u0301" * 400, "%", "_", "SELECT 1; --", "\n\t", "*" * 500],
+)  # fmt: skip
+def test_hostile_questions_are_only_questions(context: Flask, catalogue: dict[str, int], question: str) -> None:
+    assert isinstance(search.find(question).movie_ids, list)
+    assert isinstance(search.highlight("Alien", question), list)
+
+
+def test_any_text_at_all_is_survived(context: Flask, catalogue: dict[str, int]) -> None:
+    rng = random.Random(5)
+    for _ in range(300):
+        text = "".join(chr(rng.choice((rng.randrange(128), rng.randrange(0x10FFFF)))) for _ in range(rng.randrange(40)))
+        search.find(text)
+
+
+def test_folding() -> None:
+    assert search.fold("Amélie's  Tür: Łódź & Ærø – II") == "amelies tur lodz and aero ii"
+    assert search.fold("ＦＵＬＬ ½") == "full 1 2"
+    assert search.fold("Schindler’s List") == search.fold("schindlers list")
+
+
+def test_highlight_marks_the_beginnings_of_words() -> None:
+    assert search.highlight("Star Wars: A New Hope", "war st") == [
+        ("St", True), ("ar", False), (" ", False), ("War", True), ("s", False), (": ", False), ("A", False),
+        (" ", False), ("New", False), (" ", False), ("Hope", False),
+    ]  # fmt: skip
+    assert "".join(text for text, _ in search.highlight("Ærø & Łódź", "ae lo")) == "Ærø & Łódź"
