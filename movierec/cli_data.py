@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -35,7 +36,7 @@ def told() -> Iterator[Progress]:
     def progress(what: str, share: float) -> None:
         if what not in bars:
             close()
-            bars[what] = click.progressbar(length=1000, label=what, file=click.get_text_stream("stderr"))
+            bars[what] = click.progressbar(length=1000, label=what, file=sys.stderr)
             bars[what].render_progress()
         bars[what].update(round(1000 * share) - bars[what].pos)
 

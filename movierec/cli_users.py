@@ -12,7 +12,6 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from movierec.extensions import BadDatabase
 from movierec.services import accounts, sessions
 from movierec.services.errors import ServiceError
 from movierec.tables import ROLES
@@ -25,8 +24,8 @@ def _spoken(command: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
-        except (ServiceError, BadDatabase) as error:
-            raise click.ClickException(str(error)) from None
+        except ServiceError as error:
+            raise click.ClickException(error.message) from None
 
     return run
 
@@ -55,7 +54,6 @@ def create(name: str, role: str, password_stdin: bool) -> None:
 @users.command("list")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
 @with_appcontext
-@_spoken
 def list_people(as_json: bool) -> None:
     """Everybody: name, role, active, sessions, last seen."""
     seen = sessions.counts()
@@ -131,7 +129,6 @@ def reset_password(name: str) -> None:
 @click.command("setup-link")
 @click.option("--quiet", is_flag=True, help="Print nothing where an administrator exists.")
 @with_appcontext
-@_spoken
 def setup_link(quiet: bool) -> None:
     """Print a one-time link that makes the first administrator. It replaces the links printed before."""
     token = accounts.new_setup_token()
@@ -149,7 +146,7 @@ def _address() -> str:
         host = "localhost"
     elif ":" in host:
         host = f"[{host}]"
-    return str(config["PUBLIC_URL"]).rstrip("/") or f"http://{host}:{config['PORT']}"
+    return str(config["PUBLIC_URL"]) or f"http://{host}:{config['PORT']}"
 
 
 commands = [users, setup_link]

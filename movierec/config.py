@@ -7,7 +7,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from dotenv import load_dotenv
 
@@ -61,8 +61,7 @@ def read(overrides: dict[str, Any] | None = None, environ: dict[str, str] | None
     A key that is set to nothing counts as not set. Raises BadConfig with the key and what to do.
     """
     if environ is None:
-        load_dotenv(ROOT / ".env")
-        environ = dict(os.environ)
+        environ = _environment(ROOT / ".env")
     raw = {key: environ.get(key) or default for key, (default, _) in KEYS.items()} | (overrides or {})
     config: dict[str, Any] = dict(raw)
     for key in ("INSTANCE_DIR", "DATA_DIR", "MODELS_DIR"):
@@ -73,8 +72,9 @@ def read(overrides: dict[str, Any] | None = None, environ: dict[str, str] | None
         if raw[key] not in choices:
             words = " or ".join(choice for choice in choices if choice)
             raise BadConfig(f"{key} is {raw[key]!r}: set it to {words}, or leave it empty.")
-    if raw["PUBLIC_URL"] and not str(raw["PUBLIC_URL"]).startswith(("http://", "https://")):
-        raise BadConfig(f"PUBLIC_URL is {raw['PUBLIC_URL']!r}: it must begin with http:// or https://.")
+    config["PUBLIC_URL"] = _public(str(raw["PUBLIC_URL"]))
+    if raw["REDIS_URL"] and not str(raw["REDIS_URL"]).startswith(("redis://", "rediss://", "unix://")):
+        raise BadConfig(f"REDIS_URL is {raw['REDIS_URL']!r}: it must begin with redis://, rediss:// or unix://.")
     instance = config["INSTANCE_DIR"]
     _make_folder(instance)
     config["SECRET_KEY"] = (
@@ -85,8 +85,27 @@ def read(overrides: dict[str, Any] | None = None, environ: dict[str, str] | None
     )
     config["EMBEDDED_REDIS"] = not raw["REDIS_URL"]
     config["REDIS_URL"] = raw["REDIS_URL"] or f"unix://{quote(str(instance / 'valkey.sock'))}"
-    config["HTTPS"] = str(raw["PUBLIC_URL"]).startswith("https://")
+    config["HTTPS"] = config["PUBLIC_URL"].startswith("https://")
     return config
+
+
+def _environment(file: Path) -> dict[str, str]:
+    try:
+        load_dotenv(file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadConfig(f"{file} can't be read ({error}): mend it or remove it.") from None
+    return dict(os.environ)
+
+
+def _public(url: str) -> str:
+    """The address that people type, without a slash at its end."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query):
+        raise BadConfig(f"PUBLIC_URL is {url!r}: set it to http:// or https://, a host name and, if any, a port.")
+    return url.rstrip("/")
 
 
 def _database(url: str) -> str:
@@ -139,8 +158,7 @@ def _kept_key(path: Path) -> str:
 
 
 def _make_key(path: Path) -> None:
-    aside = path.with_name(f"{path.name}.{os.getpid()}")
-    aside.unlink(missing_ok=True)
+    aside = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     with os.fdopen(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
         file.write(secrets.token_urlsafe(64))
         file.flush()

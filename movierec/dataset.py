@@ -6,7 +6,7 @@ Letters: E events, U viewers, N items. Item 0 is padding and never a movie.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +17,7 @@ Ints = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.floating]
 
 BLOCK = 1_000_000  # values
+CLOSE = 2**25  # widest range of numbers that is looked up in a table
 
 
 @dataclass(frozen=True)
@@ -110,18 +111,18 @@ class Dataset:
         """
         viewers, movie_ids, times = np.asarray(viewers), np.asarray(movie_ids), np.asarray(times, dtype=np.int64)
         ratings = np.full(viewers.size, np.nan, np.float32) if ratings is None else np.asarray(ratings, np.float32)
-        index = ItemIndex(np.unique(movie_ids)) if index is None else index
-        items = _by_blocks(index.items, movie_ids)
+        index = ItemIndex(_distinct(movie_ids)) if index is None else index
+        items = _places(index.movie_ids, movie_ids)
         known = items > 0
         if not known.all():
             viewers, items, times, ratings = viewers[known], items[known], times[known], ratings[known]
-        viewer_ids = np.unique(viewers).astype(np.int64)
-        rows = _by_blocks(lambda part: np.searchsorted(viewer_ids, part).astype(np.int32), viewers)
-        order = _order(times)
-        order = order[_order(rows[order])]
+        viewer_ids = _distinct(viewers)
+        rows = _places(viewer_ids, viewers) - np.int32(1)
+        order = _order(times, None)
+        order = _order(rows, order)
         rows, items = rows[order], items[order]
-        first = _first_views(rows, items, len(index))
-        if first.size < order.size:
+        first = _first_views(rows, items)
+        if not first.all():
             rows, items, order = rows[first], items[first], order[first]
         offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=viewer_ids.size))]).astype(np.int64)
         return cls(index, viewer_ids, offsets, items, times[order], ratings[order])
@@ -172,40 +173,78 @@ class Dataset:
         return Dataset(self.index, self.viewer_ids, offsets, self.items[keep], self.times[keep], self.ratings[keep])
 
 
-def _by_blocks(translate: Callable[[Ints], Ints], column: Ints) -> Ints:
-    """`translate` (to int32) applied a million values at a time: its intermediates stay small."""
-    out = np.empty(column.size, dtype=np.int32)
-    for start in range(0, column.size, BLOCK):
-        out[start : start + BLOCK] = translate(column[start : start + BLOCK])
+def _distinct(values: Ints) -> Ints:
+    """The values that occur, ascending, int64. Numbers close together are ticked off in a table: no sort."""
+    if not values.size or not _close(values):
+        return np.unique(values).astype(np.int64)
+    low = int(values.min())
+    occurs = np.zeros(int(values.max()) - low + 1, dtype=bool)
+    for start in range(0, values.size, BLOCK):
+        occurs[values[start : start + BLOCK].astype(np.int64) - low] = True
+    return np.flatnonzero(occurs) + low
+
+
+def _places(known: Ints, values: Ints) -> Ints:
+    """1 + the place of each value in `known` (ascending), int32; 0 where it isn't there. By table or by search."""
+    out = np.zeros(values.size, dtype=np.int32)
+    if not known.size:
+        return out
+    low, table = int(known[0]), None
+    if _close(known):
+        table = np.zeros(int(known[-1]) - low + 2, dtype=np.int32)  # the last place is for what is out of range
+        table[known - low] = np.arange(1, known.size + 1, dtype=np.int32)
+    for start in range(0, values.size, BLOCK):
+        part = values[start : start + BLOCK].astype(np.int64)
+        if table is None:
+            at = np.searchsorted(known, part).clip(max=known.size - 1)
+            out[start : start + BLOCK] = np.where(known[at] == part, at + 1, 0)
+        else:
+            part -= low
+            part[(part < 0) | (part >= table.size)] = table.size - 1
+            out[start : start + BLOCK] = table[part]
     return out
 
 
-def _order(values: Ints) -> Ints:
-    """A stable argsort. Value and place share one 64-bit key sorted in place: a third of argsort's time and memory."""
-    if not values.size or (values[1:] >= values[:-1]).all():
-        return np.arange(values.size)
-    low, bits = int(values.min()), values.size.bit_length()
-    if (int(values.max()) - low).bit_length() + bits > 63:
-        return np.argsort(values, kind="stable")
-    keys = values.astype(np.int64) - low
+def _close(values: Ints) -> bool:
+    """Whether a table over the values' whole range is small."""
+    return int(values.max()) - int(values.min()) < CLOSE
+
+
+def _order(values: Ints, before: Ints | None) -> Ints:
+    """A stable argsort of `values` taken in the order `before` (None: as they lie), as places in `values`.
+
+    Value and place share one 64-bit key sorted in place: a third of argsort's time and memory.
+    """
+    taken = values if before is None else values[before]
+    if not taken.size or (taken[1:] >= taken[:-1]).all():
+        return np.arange(taken.size, dtype=np.int32) if before is None else before
+    low, bits = int(taken.min()), taken.size.bit_length()
+    if (int(taken.max()) - low).bit_length() + bits > 63:
+        order = np.argsort(taken, kind="stable")
+        return order if before is None else before[order]
+    keys = taken.astype(np.int64) - low
     keys <<= bits
-    keys |= np.arange(values.size)
+    for start in range(0, keys.size, BLOCK):
+        keys[start : start + BLOCK] |= np.arange(start, min(start + BLOCK, keys.size))
     keys.sort()
     keys &= (1 << bits) - 1
-    return keys
+    order = keys.astype(np.int32)
+    return order if before is None else before[order]
 
 
-def _first_views(rows: Ints, items: Ints, n_items: int) -> Ints:
-    """Places of each viewer's first view of each item, ascending. Repeats are rare: only they are looked at closely."""
-    keys = rows.astype(np.int64) * (n_items + 1) + items
-    ordered = np.sort(keys)
-    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    if not repeated.size:
-        return np.arange(keys.size)
-    among = np.isin(keys, repeated)
-    places = np.flatnonzero(among)
-    _, first = np.unique(keys[places], return_index=True)
-    return np.sort(np.concatenate([np.flatnonzero(~among), places[first]]))
+def _first_views(rows: Ints, items: Ints) -> npt.NDArray[np.bool_]:
+    """Which events are the viewer's first of that item; `rows` ascend. Looked at some whole viewers at a time."""
+    first = np.ones(rows.size, dtype=bool)
+    start = 0
+    while start < rows.size:
+        stop = int(np.searchsorted(rows, rows[min(start + BLOCK, rows.size) - 1], side="right"))
+        keys = (rows[start:stop].astype(np.int64) << 32) | items[start:stop]
+        _, places = np.unique(keys, return_index=True)
+        if places.size < keys.size:
+            first[start:stop] = False
+            first[start + places] = True
+        start = stop
+    return first
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,8 @@ def main() -> int:
             sweeping.sweep_artifacts()
             db.session.remove()
             worker = Worker([queue(redis(patient=True))])
-            worker.work(logging_level=app.config["LOG_LEVEL"])
+            level = app.config["LOG_LEVEL"]
+            worker.work(logging_level="WARNING" if level == "INFO" else level)  # RQ's INFO is a line every 5 s
         except BadDatabase as error:
             sys.stderr.write(f"The worker can't start. {error}\n")
             return 1

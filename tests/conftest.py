@@ -136,9 +136,11 @@ def catalogue(app: Flask, people: Callable[..., int]) -> dict[str, int]:
 def valkey() -> Iterator[Valkey]:
     """A real Valkey of this test's own."""
     server = Valkey()
-    server.start()
-    yield server
-    server.end()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.end()
 
 
 @pytest.fixture

@@ -21,19 +21,19 @@ def titles(page: films.Page) -> list[str]:
     return [card.title for card in page.films]
 
 
-def test_the_best_known_come_first(context: Flask, catalogue: dict[str, int]) -> None:
+def test_the_best_known_come_first(app_context: Flask, catalogue: dict[str, int]) -> None:
     page = films.browse(NOBODY, size=5)
     assert titles(page)[:3] == ["The Matrix", "The Lord of the Rings: The Two Towers", "Alien"]
     assert (page.total, page.pages, page.page) == (len(catalogue), -(-len(catalogue) // 5), 1)
 
 
-def test_every_film_is_on_exactly_one_page(context: Flask, catalogue: dict[str, int]) -> None:
+def test_every_film_is_on_exactly_one_page(app_context: Flask, catalogue: dict[str, int]) -> None:
     pages = films.browse(NOBODY, size=5).pages
     seen = [card.id for at in range(1, pages + 1) for card in films.browse(NOBODY, page=at, size=5).films]
     assert sorted(seen) == sorted(catalogue.values())
 
 
-def test_a_genre_and_its_years(context: Flask, catalogue: dict[str, int]) -> None:
+def test_a_genre_and_its_years(app_context: Flask, catalogue: dict[str, int]) -> None:
     assert titles(films.browse(NOBODY, genre="Horror")) == ["Alien", "Aliens"]
     assert titles(films.browse(NOBODY, genre="Horror", years="1980s")) == ["Aliens"]
     assert titles(films.browse(NOBODY, years="1949")) == ["The Third Man"]
@@ -44,28 +44,28 @@ def test_a_genre_and_its_years(context: Flask, catalogue: dict[str, int]) -> Non
     ("sort", "first"), [("popular", "The Matrix"), ("newest", "The Lord of the Rings: The Two Towers"),
                         ("oldest", "The Third Man"), ("title", "Alien")]
 )  # fmt: skip
-def test_orders(context: Flask, catalogue: dict[str, int], sort: str, first: str) -> None:
+def test_orders(app_context: Flask, catalogue: dict[str, int], sort: str, first: str) -> None:
     assert films.browse(NOBODY, sort=sort).films[0].title == first
 
 
-def test_films_without_a_year_come_last_by_year(context: Flask, catalogue: dict[str, int]) -> None:
+def test_films_without_a_year_come_last_by_year(app_context: Flask, catalogue: dict[str, int]) -> None:
     assert films.browse(NOBODY, sort="newest").films[-1].year is None
     assert films.browse(NOBODY, sort="oldest").films[-1].year is None
 
 
-def test_what_was_watched_is_marked_for_its_viewer_only(context: Flask, catalogue: dict[str, int]) -> None:
+def test_what_was_watched_is_marked_for_its_viewer_only(app_context: Flask, catalogue: dict[str, int]) -> None:
     watched = {card.title for card in films.browse(mina()).films if card.watched}
     assert watched == {"Alien", "Aliens", "The Matrix"}
     assert not any(card.watched for card in films.browse(NOBODY).films)
 
 
 @pytest.mark.parametrize("years", ["19x0", "199", "90s", "19950", "１９９９", "0s", "-199"])
-def test_years_that_are_none_are_refused(context: Flask, catalogue: dict[str, int], years: str) -> None:
+def test_years_that_are_none_are_refused(app_context: Flask, catalogue: dict[str, int], years: str) -> None:
     with pytest.raises(Refused):
         films.browse(NOBODY, years=years)
 
 
-def test_unknown_order_and_page(context: Flask, catalogue: dict[str, int]) -> None:
+def test_unknown_order_and_page(app_context: Flask, catalogue: dict[str, int]) -> None:
     with pytest.raises(Refused):
         films.browse(NOBODY, sort="id; DROP TABLE movies")
     with pytest.raises(NotFound):
@@ -74,14 +74,14 @@ def test_unknown_order_and_page(context: Flask, catalogue: dict[str, int]) -> No
         films.browse(NOBODY, page=0)
 
 
-def test_genres_and_decades_are_counted(context: Flask, catalogue: dict[str, int]) -> None:
+def test_genres_and_decades_are_counted(app_context: Flask, catalogue: dict[str, int]) -> None:
     assert dict(films.genres())["Sci-Fi"] == 3
     assert films.genres() == sorted(films.genres(), key=lambda pair: (-pair[1], pair[0]))
     assert dict(films.decades())["1940s"] == 1
     assert [decade for decade, _ in films.decades()] == sorted(dict(films.decades()), reverse=True)
 
 
-def test_one_film_with_the_viewers_entry(context: Flask, catalogue: dict[str, int]) -> None:
+def test_one_film_with_the_viewers_entry(app_context: Flask, catalogue: dict[str, int]) -> None:
     seen = films.film(catalogue["Aliens"], mina()).seen
     assert seen is not None
     assert seen.rating == 4.5
@@ -92,14 +92,14 @@ def test_one_film_with_the_viewers_entry(context: Flask, catalogue: dict[str, in
         films.movie(999_999)
 
 
-def test_cards_keep_the_order_asked_for_and_leave_out_what_is_gone(context: Flask, catalogue: dict[str, int]) -> None:
+def test_cards_keep_the_order_and_leave_out_what_is_gone(app_context: Flask, catalogue: dict[str, int]) -> None:
     asked = [catalogue["Aliens"], 999_999, catalogue["The Matrix"]]
     assert [card.title for card in films.cards(asked, NOBODY)] == ["Aliens", "The Matrix"]
     assert films.titles(asked) == ["Aliens", "The Matrix"]
     assert films.cards([], NOBODY) == []
 
 
-def test_the_source_is_the_active_snapshot(context: Flask) -> None:
+def test_the_source_is_the_active_snapshot(app_context: Flask) -> None:
     assert films.source() is None
     with writing() as session:
         for folder, active in (("a", False), ("b", True)):

@@ -35,7 +35,7 @@ def test_engines_are_listed_with_their_settings_and_why_one_is_absent(flask) -> 
     assert {"name": "steps", "kind": "int", "default": 4, "bounds": "1 or more"} in listed["quick"]["params"]
     words = flask("engines").stdout
     assert "quick" in words
-    assert "more than 0 to 0.9" in words
+    assert "above 0, up to 0.9" in words
 
 
 def test_training_here_prints_progress_apart_from_numbers(flask, trainable: Flask) -> None:
@@ -151,7 +151,7 @@ def test_the_worker_command_becomes_the_worker(trainable: Flask, valkey) -> None
     env = {name: str(trainable.config[name]) for name in ("INSTANCE_DIR", "DATA_DIR", "MODELS_DIR", "REDIS_URL")}
     flask = Path(sys.executable).parent / "flask"
     done = subprocess.run(
-        [str(flask), "--app", "wsgi", "worker"], cwd=HERE.parent, env=env, capture_output=True, text=True, check=False
+        [str(flask), "--app", "movierec", "worker"], cwd=HERE.parent, env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
     assert "The worker ends because Redis does not answer" in done.stderr

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from movierec import dataset
 from movierec.dataset import Dataset, History, ItemIndex
 
 rows = st.lists(st.tuples(st.integers(-3, 4), st.integers(1, 6), st.integers(0, 5)), max_size=40)
@@ -68,6 +69,22 @@ def test_nothing_at_all_is_a_data_set_too() -> None:
 def test_times_too_far_apart_for_a_shared_key_are_ordered_all_the_same() -> None:
     data = made([(1, 1, 2**62), (1, 2, -(2**62)), (1, 3, 0)])
     assert [data.index.movie_id(int(item)) for item in data.history(0).items] == [2, 3, 1]
+
+
+def test_films_of_ranges_far_apart_are_found_by_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = [(1, 5, 1), (1, 900_000_001, 2), (-7, 5, 3), (1, 6, 4)]
+    wide = made(events)
+    assert [wide.index.movie_id(int(item)) for item in wide.history(1).items] == [5, 900_000_001, 6]
+    monkeypatch.setattr(dataset, "CLOSE", 0)
+    assert made(events).sha256 == wide.sha256
+
+
+def test_blocks_end_with_whole_viewers(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = [(viewer, movie, movie) for viewer in range(5) for movie in (1, 2, 3, 1)]
+    whole = made(events)
+    monkeypatch.setattr(dataset, "BLOCK", 2)
+    assert made(events).sha256 == whole.sha256
+    assert whole.n_events == 15
 
 
 def test_ratings_are_unknown_unless_given() -> None:

@@ -100,8 +100,12 @@ from movierec import create_app
 from movierec.extensions import db
 from movierec.services import storage
 
+site = os.path.join(sys.argv[1], "site")
+app = create_app({"INSTANCE_DIR": site})
+storage.ScriptDirectory(str(storage.MIGRATIONS)).get_current_head()  # each child finds all modules imported
+
 def prepare(number):  # in a process of its own, which is gone before its statement of that number
-    app, ran = create_app({"INSTANCE_DIR": os.path.join(sys.argv[1], str(number))}), []
+    ran = []
     with app.app_context():
         @event.listens_for(db.engine, "before_cursor_execute")
         def die(connection, cursor, statement, *more):
@@ -111,14 +115,14 @@ def prepare(number):  # in a process of its own, which is gone before its statem
     storage.prepare(app)
     os._exit(0)
 
-create_app({"INSTANCE_DIR": os.path.join(sys.argv[1], "warm")})  # each child finds the modules imported
-storage.ScriptDirectory(str(storage.MIGRATIONS)).get_current_head()
 number, status = 0, 9
 while status == 9:
     number += 1
     if not (child := os.fork()):
         prepare(number)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os.rename(site, os.path.join(sys.argv[1], str(number)))
+    os.mkdir(site)
 print(number - 1 if status == 0 else -1)
 """
 

@@ -35,7 +35,7 @@ def found(question: str, limit: int = 10) -> list[str]:
         ("orson welles", "The Third Man"),
     ],
 )
-def test_words_find_their_film(context: Flask, catalogue: dict[str, int], question: str, first: str) -> None:
+def test_words_find_their_film(app_context: Flask, catalogue: dict[str, int], question: str, first: str) -> None:
     assert found(question)[0] == first
     assert not search.find(question).guessed
 
@@ -54,18 +54,18 @@ def test_words_find_their_film(context: Flask, catalogue: dict[str, int], questi
     ],
 )
 def test_misspelt_words_find_it_too_and_say_so(
-    context: Flask, catalogue: dict[str, int], question: str, first: str
+    app_context: Flask, catalogue: dict[str, int], question: str, first: str
 ) -> None:
     assert found(question)[0] == first
     assert search.find(question).guessed
 
 
-def test_among_equals_the_best_known_comes_first(context: Flask, catalogue: dict[str, int]) -> None:
+def test_among_equals_the_best_known_comes_first(app_context: Flask, catalogue: dict[str, int]) -> None:
     assert found("ali") == ["Alien", "Aliens"]
     assert found("t", 2) == ["The Matrix", "The Lord of the Rings: The Two Towers"]
 
 
-def test_an_exact_title_comes_before_better_known_ones(context: Flask, catalogue: dict[str, int]) -> None:
+def test_an_exact_title_comes_before_better_known_ones(app_context: Flask, catalogue: dict[str, int]) -> None:
     with writing() as session:
         session.add_all(
             [
@@ -78,11 +78,11 @@ def test_an_exact_title_comes_before_better_known_ones(context: Flask, catalogue
     assert found("it")[:2] == ["It", "It Happened"]
 
 
-def test_a_wrong_year_finds_nothing(context: Flask, catalogue: dict[str, int]) -> None:
+def test_a_wrong_year_finds_nothing(app_context: Flask, catalogue: dict[str, int]) -> None:
     assert found("third man 1950") == []
 
 
-def test_other_titles_count(context: Flask, catalogue: dict[str, int]) -> None:
+def test_other_titles_count(app_context: Flask, catalogue: dict[str, int]) -> None:
     with writing() as session:
         session.get(Movie, catalogue["Cidade de Deus"]).other_titles = ["City of God"]
         session.flush()
@@ -90,7 +90,7 @@ def test_other_titles_count(context: Flask, catalogue: dict[str, int]) -> None:
     assert found("city god") == ["Cidade de Deus"]
 
 
-def test_rebuilding_twice_changes_nothing_and_forgets_what_is_gone(context: Flask, catalogue: dict[str, int]) -> None:
+def test_rebuilding_changes_nothing_and_forgets_what_is_gone(app_context: Flask, catalogue: dict[str, int]) -> None:
     before = found("a", 20)
     with writing() as session:
         search.rebuild(session)
@@ -104,15 +104,15 @@ def test_rebuilding_twice_changes_nothing_and_forgets_what_is_gone(context: Flas
 
 @pytest.mark.parametrize(
     "question",
-    ["", " ", "\x00", "'\"*()", "\ud800", "a" * 10_000_000, "AND OR NOT", "NEAR(a b)", "folded:x", "-", "^a", '"', "🎬🍿",
-     "\u202ealien", "e\u0301" * 400, "%", "_", "SELECT 1; --", "\n\t", "*" * 500],
+    ["", " ", "\x00", "'\"*()", "\ud800", "a" * 10_000_000, "AND OR NOT", "NEAR(a b)", "folded:x", "-", "^a", '"',
+     "🎬🍿", "\u202ealien", "e\u0301" * 400, "%", "_", "SELECT 1; --", "\n\t", "*" * 500],
 )  # fmt: skip
-def test_hostile_questions_are_only_questions(context: Flask, catalogue: dict[str, int], question: str) -> None:
+def test_hostile_questions_are_only_questions(app_context: Flask, catalogue: dict[str, int], question: str) -> None:
     assert isinstance(search.find(question).movie_ids, list)
     assert isinstance(search.highlight("Alien", question), list)
 
 
-def test_any_text_at_all_is_survived(context: Flask, catalogue: dict[str, int]) -> None:
+def test_any_text_at_all_is_survived(app_context: Flask, catalogue: dict[str, int]) -> None:
     rng = random.Random(5)
     for _ in range(300):
         text = "".join(chr(rng.choice((rng.randrange(128), rng.randrange(0x10FFFF)))) for _ in range(rng.randrange(40)))

@@ -181,6 +181,19 @@ def test_a_session_ends_after_90_days_however_busy_and_whatever_the_clock_does(a
     assert not signed_in(as_viewer)
 
 
+def test_only_living_sessions_are_counted(app, as_viewer):
+    for columns, number in (
+        ({"remember": False}, 1),
+        ({"last_seen_at": now() - timedelta(hours=13)}, 0),
+        ({"remember": True}, 1),
+        ({"last_seen_at": now() - timedelta(days=31)}, 0),
+        ({"last_seen_at": now(), "expires_at": now()}, 0),
+    ):
+        set_times(app, **columns)
+        with app.app_context():
+            assert sessions.counts().get(as_viewer.user_id, (0, None))[0] == number, columns
+
+
 def test_sessions_past_their_end_are_swept_at_the_next_sign_in(app, as_viewer, people):
     set_times(app, expires_at=now() - MINUTE)
     sign_in(app, "vera")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import random
 import signal
 import subprocess
 import sys
@@ -19,11 +20,13 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 from training_kit import HERE, WorkerProcess, alive, row_of, state_of, until
 
-from movierec import worker
+from movierec import artifacts, worker
 from movierec.extensions import db, queue, redis, writing
 from movierec.services import jobs, sweeping, training
-from movierec.services.errors import Refused
+from movierec.services.errors import Conflict, Refused
 from movierec.tables import Run
+
+RACES = int(os.environ.get("RACES", "6"))  # of cancel against a real worker, at random moments
 
 
 def ask(app: Flask, engine: str = "quick", given: dict[str, object] | None = None) -> int:
@@ -112,6 +115,31 @@ def test_cancel_reaches_the_horse_in_each_state(site: Flask, start_worker) -> No
     assert row_of(site, kept).artifact
     assert state_of(site, running) == state_of(site, waiting) == "cancelled"
     assert row_of(site, running).artifact is None
+
+
+def test_cancel_races_against_a_real_worker(site: Flask, start_worker) -> None:
+    """At any moment from the queue to the commit: row and files agree, and the worker goes on."""
+    process = start_worker()
+    dice = random.Random("races")
+    for number in range(RACES):
+        run_id = ask(site, "quick", {"steps": 3})
+        start, offset = time.monotonic(), dice.uniform(0, 1.0)
+        until(lambda start=start, offset=offset: time.monotonic() - start >= offset)
+        with site.app_context():
+            try:
+                answer = training.cancel(run_id, keep=bool(number % 2), who="ana")
+            except Conflict:
+                answer = "done"
+        expected = {"cancelled": "cancelled", "done": "done", "running": "cancelled"}[answer]
+        until(lambda run_id=run_id, expected=expected: state_of(site, run_id) == expected)
+    last = ask(site)
+    until(lambda: state_of(site, last) == "done", 20)
+    with site.app_context():
+        kept = set(db.session.execute(select(Run.artifact).where(Run.artifact.is_not(None))).scalars())
+    until(
+        lambda: {orphan.folder for orphan in artifacts.orphans(site.config["MODELS_DIR"], ()) if orphan.engine} == kept
+    )
+    assert process.process.poll() is None
 
 
 def test_a_stopped_worker_ends_its_training_and_says_so(site: Flask, start_worker) -> None:

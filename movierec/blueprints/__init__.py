@@ -18,10 +18,6 @@ def init_app(app: Flask) -> None:
     errors.init_app(app)
     frame.init_app(app)
     for module in pkgutil.iter_modules(__path__):
-        try:
-            found = getattr(importlib.import_module(f"{__name__}.{module.name}"), "blueprint", None)
-        except ModuleNotFoundError as error:  # BUILDING: until every service is there
-            app.logger.warning("BUILDING: %s left out: %s", module.name, error)
-            continue
+        found = getattr(importlib.import_module(f"{__name__}.{module.name}"), "blueprint", None)
         if isinstance(found, Blueprint):
             app.register_blueprint(found)

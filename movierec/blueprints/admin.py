@@ -10,7 +10,6 @@ from flask_login import current_user
 from movierec.blueprints.htmx import back, page
 from movierec.services import accounts, sessions, settings
 from movierec.services.errors import Conflict, Refused, ServiceError
-from movierec.tables import ROLES
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 
@@ -22,7 +21,7 @@ def _people(**context: Any) -> Response:
         "admin/people.html",
         people=accounts.everyone(),
         seen=sessions.counts(),
-        roles=ROLES,
+        roles=accounts.ROLES,
         registration=settings.registration_open(),
         registration_forced=settings.registration_forced(),
         **context,
@@ -41,7 +40,7 @@ def create() -> Response:
     name, role = request.form.get("name", ""), request.form.get("role", "user")
     password = accounts.random_password()
     try:
-        user = accounts.create(name, password, role)
+        user = accounts.create(name, password, role, demo=current_user.demo)
     except (Refused, Conflict) as error:
         return _people(status=error.status, error=error, name=name, role=role)
     return _people(told=user.name, password=password)
@@ -50,13 +49,15 @@ def create() -> Response:
 @blueprint.post(f"{PERSON}/password")
 def password(user_id: int) -> Response:
     """A new random password, told once; all the person's sessions end."""
-    return _people(told=accounts.get(user_id).name, password=accounts.reset_password(user_id))
+    user = accounts.changeable(current_user, user_id)
+    return _people(told=user.name, password=accounts.reset_password(user.id))
 
 
 @blueprint.post(f"{PERSON}/role")
 def role(user_id: int) -> Response:
     """Another role, from the person's next request on."""
     try:
+        accounts.changeable(current_user, user_id)
         user = accounts.set_role(user_id, request.form.get("role", ""))
     except (Refused, Conflict) as error:
         return _refused(error)
@@ -68,6 +69,7 @@ def role(user_id: int) -> Response:
 def active(user_id: int) -> Response:
     """Let somebody in again, or keep them out and end their sessions."""
     try:
+        accounts.changeable(current_user, user_id)
         user = accounts.set_active(user_id, request.form.get("active") == "on")
     except Conflict as error:
         return _refused(error)
@@ -78,7 +80,7 @@ def active(user_id: int) -> Response:
 @blueprint.post(f"{PERSON}/sessions/end")
 def end_sessions(user_id: int) -> Response:
     """Sign somebody out everywhere."""
-    user = accounts.get(user_id)
+    user = accounts.changeable(current_user, user_id)
     ended = sessions.end_all(user_id, but=current_user.token_sha256)
     flash(f"{user.name}: {ended} {'session' if ended == 1 else 'sessions'} ended.")
     return back("admin.people")

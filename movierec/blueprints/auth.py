@@ -46,7 +46,7 @@ def _refusal(template: str, error: ServiceError, **context: Any) -> Response:
 def login() -> Response:
     """The door. Without an administrator it says how the site gets one."""
     target = request.values.get("next")
-    if request.method == "GET":
+    if request.method != "POST":
         if current_user.is_authenticated:
             return redirect(_safe_next(target))
         if not accounts.administrator_exists():
@@ -84,7 +84,7 @@ def setup() -> Response:
     token = request.values.get("token", "")
     if not accounts.setup_token_valid(token):
         abort(404, "This set-up link is used up or older than an hour. `flask setup-link` prints a new one.")
-    if request.method == "GET":
+    if request.method != "POST":
         return page("auth/setup.html", token=token)
     name, password = request.form.get("name", ""), request.form.get("password", "")
     try:
@@ -101,7 +101,7 @@ def register() -> Response:
     """A visitor makes an account, where the site lets them."""
     if not settings.registration_open():
         abort(403, "Registration is off on this site. Ask its administrator for an account.")
-    if request.method == "GET":
+    if request.method != "POST":
         return page("auth/register.html")
     name = request.form.get("name", "")
     try:
@@ -116,7 +116,7 @@ def register() -> Response:
 @blueprint.post("/account")
 def account() -> Response:
     """One's own account: password, and where one is signed in."""
-    if request.method == "GET":
+    if request.method != "POST":
         return page("auth/account.html", browsers=sessions.browsers(current_user))
     new, again = request.form.get("password", ""), request.form.get("again", "")
     try:
@@ -144,7 +144,7 @@ def end_session(browser_id: str) -> Response:
 def prove() -> Response:
     """The password once more, before a change that matters; then back to where one was."""
     target = request.values.get("next")
-    if request.method == "GET":
+    if request.method != "POST":
         return page("auth/prove.html", next=target)
     try:
         accounts.prove(current_user, request.form.get("current", ""), _address())

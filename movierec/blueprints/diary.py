@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from flask import Blueprint, Response, flash, request, url_for
 from flask_login import current_user
 
@@ -21,9 +23,7 @@ def mark(movie_id: int) -> Response:
     form = request.form
     try:
         given = history.parse_rating(form.get("rating")) if form.get("rating") else history.UNKEPT
-        marked = history.mark(
-            current_user.id, movie_id, rating=given, watched_at=history.parse_day(form.get("day"))
-        )
+        marked = history.mark(current_user.id, movie_id, rating=given, watched_at=history.parse_day(form.get("day")))
     except Refused as error:
         film = catalogue.film(movie_id, current_user.id)
         return page("viewer/film.html", "entry", status=422, film=film, error=error, form=form)
@@ -128,14 +128,13 @@ def save(view_id: int) -> Response:
             watched_at=_new_day(form.get("day"), entry),
         )
     except Refused as error:
-        return page(
-            "viewer/edit.html", "form", status=422, entry=entry, error=error, form=form, page_number=number(form, "page")
-        )
+        at = number(form, "page")
+        return page("viewer/edit.html", "form", status=422, entry=entry, error=error, form=form, page_number=at)
     text = f"{entry.card.title}: entry changed."
     return _answer(entry.card.id, text, {"text": text})
 
 
-def _new_day(text: str | None, entry: history.Entry) -> history.datetime | None:
+def _new_day(text: str | None, entry: history.Entry) -> datetime | None:
     """None where the day stays as it was: the time within the day is kept then."""
     return None if text == entry.watched_at.date().isoformat() else history.parse_day(text)
 

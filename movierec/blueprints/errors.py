@@ -6,9 +6,9 @@ from flask import Flask, Response, current_app
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
-from movierec.blueprints.htmx import page
+from movierec.blueprints.htmx import page, wants_fragment
 from movierec.extensions import BadDatabase, busy, db, unwritable
 from movierec.services.errors import ServiceError
 
@@ -53,7 +53,17 @@ def _answer(status: int, message: str, link: str | None = None, retry_after: int
     """The error's page; the sentence alone where the page itself can't be made (database gone, foreign host name)."""
     heading = HEADINGS.get(status, "That did not work" if status < 500 else "Our fault")
     try:
-        answer = page("errors/error.html", "error", status=status, heading=heading, message=message, link=link)
+        answer = page(
+            "errors/error.html",
+            "error",
+            status=status,
+            heading=heading,
+            message=message,
+            link=link,
+            fragment=wants_fragment(),
+        )
+        if wants_fragment():  # a notice: what was to be changed stays on the page as it is
+            answer.headers["HX-Retarget"], answer.headers["HX-Reswap"] = "#toasts", "innerHTML"
     except Exception:  # whatever keeps the page from being made must not hide what happened
         current_app.logger.exception("the page of an error could not be made")
         answer = Response(f"{message}\n", status, mimetype="text/plain")
@@ -65,6 +75,8 @@ def _answer(status: int, message: str, link: str | None = None, retry_after: int
 def _http(error: HTTPException) -> Response:
     if error.response is not None or error.code is None or error.code < 400:
         return error.get_response()  # type: ignore[return-value]
+    if isinstance(error, SecurityError):  # a host name that is none: no page of ours can be linked under it
+        return Response(f"{SENTENCES[400]}\n", 400, mimetype="text/plain")
     given = error.description if error.description != type(error).description else None
     answer = _answer(error.code, given or SENTENCES.get(error.code) or f"{error.name}.")
     for name, value in error.get_headers():

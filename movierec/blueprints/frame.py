@@ -40,7 +40,10 @@ class Link:
 
 def init_app(app: Flask) -> None:
     """Give templates their helpers and, as `ui`, the macros: fragments are rendered without their page's imports."""
-    app.jinja_env.globals.update(asset=asset, poster_url=poster_url, door_url=door_url, nav=nav, site_data=catalogue.source, demo_site=settings.demo, now=_now)
+    app.jinja_env.globals.update(
+        asset=asset, poster_url=poster_url, door_url=door_url, nav=nav, now=_now,
+        site_data=catalogue.source, demo_site=settings.demo,
+    )  # fmt: skip
     app.jinja_env.filters.update(
         ago=ago, exact=exact, day=day, figures=figures, hours=hours, percent=percent, digits=digits, sentence=sentence
     )
@@ -74,7 +77,7 @@ def nav() -> list[Link]:
     return [
         Link(url_for(endpoint), word, icon, docked, here == endpoint or (not docked and _in(here, endpoint)))
         for endpoint, word, icon, docked in LINKS
-        if endpoint in current_app.view_functions and (ACCESS[endpoint] == "public" or current_user.may(ACCESS[endpoint]))
+        if ACCESS[endpoint] == "public" or current_user.may(ACCESS[endpoint])
     ]
 
 
@@ -87,7 +90,7 @@ def _now() -> datetime:
 
 
 def ago(moment: datetime) -> str:
-    """"12 min ago"; past two months, the day."""
+    """ "12 min ago"; past two months, the day."""
     seconds = (_now() - moment).total_seconds()
     if seconds < 45:
         return "just now"
@@ -104,7 +107,7 @@ def exact(moment: datetime) -> str:
 
 
 def day(moment: datetime | date) -> str:
-    """"21 Nov 2026"."""
+    """ "21 Nov 2026"."""
     return f"{moment.day} {moment:%b %Y}"
 
 
@@ -131,5 +134,5 @@ def digits(value: float, places: int = 3) -> str:
 
 
 def sentence(words: list[str]) -> str:
-    """"Alien, Heat and Brazil"."""
+    """ "Alien, Heat and Brazil"."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""

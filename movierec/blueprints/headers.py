@@ -23,7 +23,7 @@ ALWAYS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
 SAFE = ("GET", "HEAD", "OPTIONS")
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 VERSIONED = re.compile(r"-\d+\.\d+")  # a version in the file's name: vendor/inter-5.3.0-latin.woff2
 
 
@@ -33,20 +33,34 @@ def init_app(app: Flask) -> None:
     config["MAX_CONTENT_LENGTH"] = 2 * 1024 * 1024
     config["MAX_FORM_MEMORY_SIZE"] = 1024 * 1024
     config["MAX_FORM_PARTS"] = 200
-    config["TRUSTED_HOSTS"] = _trusted(str(config["TRUSTED_HOSTS"] or ""), str(config["PUBLIC_URL"] or ""))
+    # Flask's own check of the key knows no IPv6 address and no capital letters: ours is `_our_name`.
+    config["HOST_NAMES"], config["TRUSTED_HOSTS"] = _names(config["TRUSTED_HOSTS"], config["PUBLIC_URL"]), None
     proxies = config["TRUSTED_PROXIES"]
     if proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)  # type: ignore[method-assign]
-    app.before_request_funcs.setdefault(None, []).insert(0, _same_site)
+    app.before_request_funcs.setdefault(None, [])[:0] = [_our_name, _same_site]
     app.after_request(_add)
 
 
-def _trusted(listed: str, public: str) -> list[str] | None:
-    """The host names to answer to; None is any. This machine's own always work: the supervisor asks by them."""
-    hosts = [name for host in listed.split(",") if (name := urlsplit(f"//{host.strip()}").hostname)]
-    if public_name := urlsplit(public).hostname:
-        hosts.append(public_name)
-    return [*hosts, *LOOPBACK] if hosts else None
+def _names(listed: str, public: str) -> frozenset[str]:
+    """The host names to answer to; none is any. This machine's own always work: the supervisor asks by them."""
+    names = {_host_name(f"//{host.strip()}") for host in listed.split(",")} | {_host_name(public)}
+    return frozenset(names | LOOPBACK) - {""} if names - {""} else frozenset()
+
+
+def _host_name(url: str) -> str:
+    """Lower case, without port and brackets."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _our_name() -> None:
+    """A request under another site's name (DNS rebinding, a poisoned cache) is refused where we know our own."""
+    names, asked = current_app.config["HOST_NAMES"], _host_name(f"//{request.host}")
+    if names and asked not in names and not any(name.startswith(".") and asked.endswith(name) for name in names):
+        abort(400, "This site does not answer to that host name. TRUSTED_HOSTS lists those that it answers to.")
 
 
 def _same_site() -> None:
@@ -58,7 +72,7 @@ def _same_site() -> None:
     if site:
         foreign = site not in ("same-origin", "none")
     else:  # plain http on a home network: browsers leave Sec-Fetch-Site out there, not Origin
-        ours = (request.host_url.rstrip("/"), str(current_app.config["PUBLIC_URL"]).rstrip("/"))
+        ours = (request.host_url.rstrip("/"), current_app.config["PUBLIC_URL"])
         foreign = origin is not None and origin not in ours
     if foreign:
         abort(403, "This change came from another site and was not made.")

@@ -9,5 +9,5 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get("/health/live")
 def live() -> Response:
-    """"ok" as soon as the process answers; asks neither the database nor the queue."""
+    """Say ok as soon as the process answers; asks neither the database nor the queue."""
     return Response("ok\n", mimetype="text/plain")

@@ -34,7 +34,9 @@ def lab() -> Response:
 @blueprint.get("/progress")
 def progress() -> Response:
     """What is being done, for the page that asks each second."""
-    return page("scientist/lab.html", "progress", bench=laboratory.bench())
+    if not wants_fragment():
+        return back("scientist.lab")
+    return page("scientist/lab.html", "progress", now=laboratory.progress())
 
 
 @blueprint.get("/form/<engine>")

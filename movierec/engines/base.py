@@ -56,9 +56,7 @@ class Params(BaseModel):
     """Base of every engine's knobs: form, CLI, API, worker and stored run all read it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    seed: int = Field(
-        default=1, ge=0, le=2**31 - 1, title="Seed", description="Same data, params and seed: same run."
-    )
+    seed: int = Field(default=1, ge=0, le=2**31 - 1, title="Seed", description="Same data, params and seed: same run.")
 
 
 AnyParams = Params  # for annotations inside engines, where `Params` is the engine's own knobs

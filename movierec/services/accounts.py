@@ -156,6 +156,17 @@ def get(user_id: int) -> User:
     return user
 
 
+def changeable(viewer: sessions.Viewer, user_id: int) -> User:
+    """The account, for an administrator to change. A demo one changes demo accounts only: its password is no secret.
+
+    Raises NotFound or Forbidden.
+    """
+    user = get(user_id)
+    if viewer.demo and not user.demo:
+        raise Forbidden("A demo account can't change the account of a real person.")
+    return user
+
+
 def by_name(name: str) -> User:
     """Raises NotFound."""
     user = db.session.execute(select(User).where(User.name_key == clean_name(name)[1])).scalar_one_or_none()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 
 from movierec.extensions import db
 from movierec.services.errors import NotFound, Refused
@@ -116,7 +116,7 @@ def browse(
     return Page(cards(list(db.session.scalars(ordered)), viewer_id), page, pages, total)
 
 
-def _matching(genre: str, years: str) -> Select[tuple[int]]:
+def _matching(genre: str, years: str) -> Any:
     matching = select(Movie.id)
     if genre:
         matching = matching.join(MovieGenre, MovieGenre.movie_id == Movie.id).where(MovieGenre.genre == genre)
@@ -126,7 +126,7 @@ def _matching(genre: str, years: str) -> Select[tuple[int]]:
     return matching
 
 
-def _ordered(matching: Select[tuple[int]], genre: str, sort: str) -> Select[tuple[int]]:
+def _ordered(matching: Any, genre: str, sort: str) -> Any:
     rank: Any = MovieGenre.rank if genre else Movie.rank  # the genre's index holds the rank: no sort
     order: dict[str, tuple[Any, ...]] = {
         "popular": (rank,),
@@ -138,7 +138,7 @@ def _ordered(matching: Select[tuple[int]], genre: str, sort: str) -> Select[tupl
 
 
 def span(years: str) -> tuple[int, int]:
-    """"1994" -> (1994, 1994); "1990s" -> (1990, 1999). Raises Refused."""
+    """ "1994" -> (1994, 1994); "1990s" -> (1990, 1999). Raises Refused."""
     digits = years[:-1] if years.endswith("s") else years
     if not (digits.isascii() and digits.isdigit() and len(digits) == 4):
         raise Refused("Give a year such as 1994, or a decade such as 1990s.", field="years")

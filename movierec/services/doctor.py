@@ -45,7 +45,7 @@ def examine(app: Flask) -> list[Check]:
 def _folders(app: Flask) -> Iterator[Check]:
     for key in ("INSTANCE_DIR", "DATA_DIR", "MODELS_DIR"):
         folder = Path(app.config[key])
-        name = folder.name
+        name = f"{folder.name}/"
         if not folder.is_dir():
             yield Check(name, WARN, f"{folder} is not there yet: `flask seed` and trainings make it.")
         elif not os.access(folder, os.W_OK):

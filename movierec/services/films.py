@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
 
-from sqlalchemy import case, delete, func, insert, select, update
+from sqlalchemy import Table, case, delete, func, insert, select, true, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from movierec.services import search
@@ -31,17 +31,26 @@ class Change:
     moved: int  # views
 
 
-def replace(session: Any, movies: Sequence[SourceMovie], counts: dict[int, int]) -> Change:
-    """Make `movies` the catalogue, inside the caller's writing transaction; `counts` are events by movie id.
+def rows(movies: Sequence[SourceMovie], counts: dict[int, int]) -> list[dict[str, Any]]:
+    """The films as rows of the catalogue; made before the writing transaction, so that it stays short."""
+    made = []
+    for movie in movies:
+        row = vars(movie) | {name: list(getattr(movie, name)) for name in LISTS}
+        row["id"] = row.pop("movie_id")
+        made.append(row | {"events": counts.get(movie.movie_id, 0), "rank": 0})
+    return made
+
+
+def replace(session: Any, new: Sequence[dict[str, Any]]) -> Change:
+    """Make these rows the catalogue, inside the caller's writing transaction.
 
     A film of an earlier source stays while a view points to it; views of one that the new source also has, under
     the same title and year, move over.
     """
-    new_ids = {movie.movie_id for movie in movies}
     before = set(session.scalars(select(Movie.id)))
-    _put(session, movies, counts)
-    left = before - new_ids
-    moved = _move_views(session, left, movies)
+    _put(session, new)
+    left = before - {row["id"] for row in new}
+    moved = _move_views(session, left, new)
     watched = set(session.scalars(select(View.movie_id).distinct()))
     gone = left - watched
     for part in _parts(sorted(gone)):
@@ -53,35 +62,31 @@ def replace(session: Any, movies: Sequence[SourceMovie], counts: dict[int, int])
     return Change(kept=len(left & watched), removed=len(gone), moved=moved)
 
 
-def _put(session: Any, movies: Sequence[SourceMovie], counts: dict[int, int]) -> None:
-    rows = []
-    for movie in movies:
-        row = asdict(movie) | {name: list(getattr(movie, name)) for name in LISTS}
-        row["id"] = row.pop("movie_id")
-        rows.append(row | {"events": counts.get(movie.movie_id, 0), "rank": 0})
-    statement = upsert(Movie)
-    new = statement.excluded
+def _put(session: Any, new: Sequence[dict[str, Any]]) -> None:
+    films = cast(Table, Movie.__table__)
+    table, statement = films.c, upsert(films)
+    given = statement.excluded
     changed: dict[str, Any] = {
-        name: new[name]
+        name: given[name]
         for name in ("title", "sort_title", "year", "other_titles", "genres", "imdb_id", "tmdb_id", "events")
     }
-    same = Movie.imdb_id.is_not_distinct_from(new.imdb_id)  # what was added was added to this very film
+    same = table.imdb_id.is_not_distinct_from(given.imdb_id)  # what was added was added to this very film
     for name in ADDED:
-        changed[name] = case((same, func.coalesce(new[name], getattr(Movie, name))), else_=new[name])
+        changed[name] = case((same, func.coalesce(given[name], table[name])), else_=given[name])
     for name in ("directors", "actors", "countries"):
-        column = getattr(Movie, name)
-        changed[name] = case((same & (func.json_array_length(new[name]) == 0), column), else_=new[name])
-    session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed), rows)
+        nothing = func.json_array_length(given[name]) == 0
+        changed[name] = case((same & nothing, table[name]), else_=given[name])
+    session.connection().execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed), new)
 
 
-def _move_views(session: Any, left: set[int], movies: Iterable[SourceMovie]) -> int:
+def _move_views(session: Any, left: set[int], new: Sequence[dict[str, Any]]) -> int:
     """Views of `left` films to the one new film of the same title and year. Nobody gets a film twice."""
     old = [row for part in _parts(sorted(left)) for row in session.execute(_watched(part))]
     if not old:
         return 0
     same: dict[tuple[str, int | None], list[int]] = defaultdict(list)
-    for movie in movies:
-        same[(titles.fold(movie.title), movie.year)].append(movie.movie_id)
+    for row in new:
+        same[(titles.fold(row["title"]), row["year"])].append(row["id"])
     moved = 0
     for movie_id, title, year in old:
         found = same.get((titles.fold(title), year), [])
@@ -113,13 +118,9 @@ def _rank(session: Any) -> None:
     order = select(Movie.id, func.row_number().over(order_by=(Movie.events.desc(), Movie.id)).label("place")).subquery()
     session.execute(update(Movie).where(Movie.id == order.c.id).values(rank=order.c.place))
     session.execute(delete(MovieGenre))
-    rows = [
-        {"genre": genre, "rank": rank, "movie_id": movie_id}
-        for movie_id, rank, genres in session.execute(select(Movie.id, Movie.rank, Movie.genres))
-        for genre in dict.fromkeys(genres)
-    ]
-    if rows:
-        session.execute(insert(MovieGenre), rows)
+    genres = func.json_each(Movie.genres).table_valued("value")
+    each = select(genres.c.value, Movie.rank, Movie.id).join_from(Movie, genres, true()).distinct()
+    session.execute(insert(MovieGenre).from_select(["genre", "rank", "movie_id"], each))
 
 
 def enrich(session: Any, facts: Metadata, rejects: Rejects) -> tuple[int, int]:

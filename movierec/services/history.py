@@ -46,7 +46,7 @@ class Entry:
 
     @property
     def month(self) -> str:
-        """"2026-11", by which the diary is grouped."""
+        """ "2026-11", by which the diary is grouped."""
         return f"{self.watched_at:%Y-%m}"
 
 
@@ -79,7 +79,7 @@ class Removed:
 
 
 def parse_rating(text: str | None) -> float | None:
-    """"3.5" -> 3.5, empty -> None. Raises Refused."""
+    """ "3.5" -> 3.5, empty -> None. Raises Refused."""
     if not text or not text.strip():
         return None
     try:
@@ -92,7 +92,7 @@ def parse_rating(text: str | None) -> float | None:
 
 
 def parse_day(text: str | None) -> datetime | None:
-    """"2026-11-21" -> noon of that day in UTC, today -> this moment, empty -> None. Raises Refused."""
+    """ "2026-11-21" -> noon of that day in UTC, today -> this moment, empty -> None. Raises Refused."""
     if not text or not text.strip():
         return None
     try:
@@ -272,7 +272,8 @@ def numbers(viewer_id: int) -> Numbers:
         .group_by(func.floor(decade))
         .order_by(func.floor(decade))
     )
-    return Numbers(this_year, mean, found / films if films else None, [(f"{int(ten)}0s", count) for ten, count in by_decade])
+    decades = [(f"{int(tens)}0s", count) for tens, count in by_decade]
+    return Numbers(this_year, mean, found / films if films else None, decades)
 
 
 def _entries(viewer_id: int, which: Sequence[Any], size: int, offset: int) -> list[Entry]:

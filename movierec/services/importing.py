@@ -123,8 +123,9 @@ def _commit(
     source: Source, movies: list[SourceMovie], written: Written, report_path: Path, began: float
 ) -> ImportReport:
     """The one transaction: films, search and active snapshot change together."""
+    rows = films.rows(movies, written.counts)
     with writing() as session:
-        change = films.replace(session, movies, written.counts)
+        change = films.replace(session, rows)
         active = snapshots.current()
         unchanged = active is not None and (active.sha256, active.source) == (written.sha256, source.name)
         if active is None or not unchanged:

@@ -44,8 +44,10 @@ class Knob:
         high = self.high if self.high is not None and self.high < 1e6 else None
         if self.low is None:
             return f"at most {high:g}" if high is not None else ""
-        low = f"more than {self.low:g}" if self.low_excluded else f"{self.low:g}"
-        said = f"{low}{' or more' if not self.low_excluded else ''}" if high is None else f"{low} to {high:g}"
+        if self.low_excluded:
+            said = f"above {self.low:g}" if high is None else f"above {self.low:g}, up to {high:g}"
+        else:
+            said = f"{self.low:g} or more" if high is None else f"{self.low:g} to {high:g}"
         return f"{said}, in steps of {self.multiple_of:g}" if self.multiple_of else said
 
 

@@ -25,9 +25,16 @@ class Bench:
     listings: list[registry.Listing]
     chosen: registry.Listing
     knobs: list[knobs.Knob]
-    active: list[Run]
     in_the_way: Run | None  # the chosen engine's own training
-    recent: list[runs.Line]
+    now: Progress
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Runs that train or wait, and the latest that ended."""
+
+    active: list[Run]
+    ended: list[runs.Line]
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ def bench(engine: str = "") -> Bench:
     if chosen is None:
         raise NotFound(f"There is no engine {engine!r}. There are: {', '.join(by_slug)}.")
     snapshot = snapshots.current()
-    active = progress()
+    now = progress()
     return Bench(
         on_air(),
         jobs.state(),
@@ -87,16 +94,16 @@ def bench(engine: str = "") -> Bench:
         listings,
         chosen,
         knobs.knobs(chosen.engine, snapshot),
-        active,
-        next((run for run in active if run.engine == chosen.slug), None),
-        [line for line in runs.lines(limit=RECENT) if line.run not in active],
+        next((run for run in now.active if run.engine == chosen.slug), None),
+        now,
     )
 
 
-def progress() -> list[Run]:
-    """Runs that train or wait; silent ones are found out first."""
+def progress() -> Progress:
+    """What is being done; silent runs are found out first."""
     sweeping.sweep_silent()
-    return runs.active()
+    active = runs.active()
+    return Progress(active, [line for line in runs.lines(limit=RECENT) if line.run not in active])
 
 
 def on_air() -> OnAir:
@@ -120,6 +127,7 @@ def sheet(run_id: int) -> Sheet:
         titles = {knob.name: knob.title for knob in knobs.knobs(registry.get(run.engine), snapshot)}
     except registry.UnknownEngine:  # its file was taken away; the run's own params still tell all
         titles = {}
-    settings = [(titles.get(name, name), value) for name, value in run.params.items()]
+    params = sorted(run.params.items(), key=lambda pair: list(titles).index(pair[0]) if pair[0] in titles else -1)
+    settings = [(titles.get(name, name), value) for name, value in params]
     measured, costs = runs.measured(run_id)
     return Sheet(found[0], snapshot, settings, measured, costs, runs.curves(run_id), on_air())

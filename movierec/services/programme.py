@@ -42,21 +42,22 @@ def arrange(slate: Slate) -> Programme:
         else ("Next for you", "What viewers with a history like yours watched next.")
     )
     reels = [Reel(title, text, rest[:NEXT])] if rest else []
-    left = rest[NEXT:]
+    left, told = rest[NEXT:], set[str]()
     for _ in range(ROWS):
-        genre, films = _largest(left)
+        genre, films = _largest(left, told)
         if len(films) < ROW:
             break
         reels.append(Reel(f"{genre} among them", "From further down the same list.", films[:ROW], genre))
+        told.add(genre)
         taken = {film.id for film in films[:ROW]}
         left = [film for film in left if film.id not in taken]
     return Programme(slate, first, catalogue.movie(first.id).overview, reels)
 
 
-def _largest(films: list[Card]) -> tuple[str, list[Card]]:
-    """The genre that most of these films have, and those films."""
+def _largest(films: list[Card], told: set[str]) -> tuple[str, list[Card]]:
+    """The genre, of those not told yet, that most of these films have; and those films."""
     by_genre: dict[str, list[Card]] = {}
     for film in films:
-        for genre in film.genres:
+        for genre in set(film.genres) - told:
             by_genre.setdefault(genre, []).append(film)
-    return max(by_genre.items(), key=lambda pair: len(pair[1]), default=("", []))
+    return max(sorted(by_genre.items(), key=lambda pair: pair[0]), key=lambda pair: len(pair[1]), default=("", []))

@@ -21,7 +21,7 @@ DDL = [
     "CREATE TABLE search_titles (position INTEGER PRIMARY KEY, movie_id INTEGER NOT NULL, folded TEXT NOT NULL)",
     "CREATE INDEX ix_search_titles_folded ON search_titles (folded)",
     "CREATE VIRTUAL TABLE search_prefix USING fts5(folded, content='search_titles', content_rowid='position', "
-    "tokenize='unicode61 remove_diacritics 0', prefix='1 2 3', detail=none, columnsize=0)",
+    "tokenize='unicode61 remove_diacritics 0', prefix='1 2 3 4', detail=none, columnsize=0)",
     "CREATE VIRTUAL TABLE search_trigram USING fts5(folded, content='search_titles', content_rowid='position', "
     "tokenize='trigram', detail=none, columnsize=0)",
     "CREATE VIRTUAL TABLE search_trigram_terms USING fts5vocab('search_trigram', 'row')",
@@ -29,8 +29,12 @@ DDL = [
 ]
 LONGEST = 200  # characters of a question that are looked at
 SHORT = 8  # letters of a question that are looked for with one of them changed
-RARE, CANDIDATES, CLOSE = 4, 2000, 70.0  # trigrams asked for, titles re-ranked, least likeness of 100
-_LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "&": " and "})
+THIRDS, TOGETHER = 3, 3  # stretches of a misspelt question, trigrams of each that a title must all have
+RARE, CANDIDATES = 4, 2000  # trigrams of which a title must have one, titles re-ranked
+CLOSE, ALIKE = 70.0, 85.0  # of 100: least likeness to be given at all; likeness that makes looking further needless
+_LETTERS = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "&": " and "}
+)
 _KEYS = "abcdefghijklmnopqrstuvwxyz0123456789 "
 _COMMON = {"the", "a", "an", "of", "and"}
 _APOSTROPHES = re.compile(r"['’‘ʼ`´]")
@@ -50,8 +54,8 @@ def fold(text: str) -> str:
 def rebuild(session: Any) -> None:
     """Fill the indexes afresh from the movies. Runs in the caller's writing transaction (a catalogue import)."""
     run = session.connection().exec_driver_sql
-    for index in ("search_prefix", "search_trigram"):
-        run(f"INSERT INTO {index}({index}) VALUES ('delete-all')")
+    run("INSERT INTO search_prefix(search_prefix) VALUES ('delete-all')")
+    run("INSERT INTO search_trigram(search_trigram) VALUES ('delete-all')")
     run("DELETE FROM search_titles")
     run("DELETE FROM search_trigrams")
     rows: list[tuple[int, str]] = []
@@ -62,8 +66,8 @@ def rebuild(session: Any) -> None:
             rows = []
     if rows:
         run("INSERT INTO search_titles (movie_id, folded) VALUES (?, ?)", rows)
-    for index in ("search_prefix", "search_trigram"):
-        run(f"INSERT INTO {index}({index}) VALUES ('rebuild')")
+    run("INSERT INTO search_prefix(search_prefix) VALUES ('rebuild')")
+    run("INSERT INTO search_trigram(search_trigram) VALUES ('rebuild')")
     run("INSERT INTO search_trigrams SELECT term, doc FROM search_trigram_terms")
 
 
@@ -126,17 +130,23 @@ def _exact(folded: str) -> list[int]:
 
 
 def _by_prefix(words: list[str], limit: int) -> list[int]:
+    """Films with all words, the last one perhaps unfinished; where there is none, all perhaps unfinished."""
     telling = [word for word in words if word not in _COMMON] or words  # thousands of titles have the others
-    rows = _run(
-        "SELECT movie_id FROM search_prefix JOIN search_titles ON position = search_prefix.rowid "
-        "WHERE search_prefix MATCH ? ORDER BY search_prefix.rowid LIMIT ?",
-        (" AND ".join(f'"{word}"*' for word in telling), limit),
-    )
+    finished = [f'"{word}"' for word in telling]
+    asked = [" AND ".join([*finished[:-1], f"{finished[-1]}*"]), " AND ".join(f"{word}*" for word in finished)]
+    for question in asked[: len(telling)]:
+        rows = _run(
+            "SELECT movie_id FROM search_prefix JOIN search_titles ON position = search_prefix.rowid "
+            "WHERE search_prefix MATCH ? ORDER BY search_prefix.rowid LIMIT ?",
+            (question, limit),
+        )
+        if rows:
+            break
     return [movie_id for (movie_id,) in rows]
 
 
 def _one_letter_off(folded: str) -> list[int]:
-    """Short titles of which one letter is wrong, missing, too many or swapped: they share no trigram with the question."""
+    """Short titles of which one letter is wrong, missing, too many or swapped: they need not share a trigram."""
     if len(folded) > SHORT or not folded.isascii():
         return []
     cuts = [(folded[:at], folded[at:]) for at in range(len(folded) + 1)]
@@ -152,26 +162,45 @@ def _one_letter_off(folded: str) -> list[int]:
 
 
 def _by_likeness(folded: str, limit: int) -> list[int]:
-    """Titles that share the question's rarest trigrams, the most alike first; equals by popularity."""
-    trigrams = list(dict.fromkeys(folded[at : at + 3] for at in range(len(folded) - 2)))
-    if not trigrams:
-        return []
+    """Titles that share a stretch of the question, or else its rarest trigrams; the most alike first."""
+    trigrams = [folded[at : at + 3] for at in range(len(folded) - 2)]
     marks = ", ".join("?" * len(trigrams))
-    rare = _run(
-        f"SELECT trigram FROM search_trigrams WHERE trigram IN ({marks}) ORDER BY titles LIMIT {RARE}",  # noqa: S608
-        tuple(trigrams),
+    counts: dict[str, int] = dict(
+        _run(f"SELECT trigram, titles FROM search_trigrams WHERE trigram IN ({marks})", tuple(trigrams))  # noqa: S608
     )
-    if not rare:
+    if not counts:
         return []
+    close = _closest(folded, _stretches(trigrams, counts), limit)
+    if not close or close[0][1] < ALIKE:
+        rare = sorted(counts, key=counts.__getitem__)[:RARE]
+        close += _closest(folded, " OR ".join(f'"{trigram}"' for trigram in rare), limit)
+        close.sort(key=lambda pair: -pair[1])
+    return [movie_id for movie_id, _ in close]
+
+
+def _stretches(trigrams: list[str], counts: dict[str, int]) -> str:
+    """For each third of the question: all of its rarest trigrams. One wrong letter spoils two thirds at most."""
+    size = max(1, -(-len(trigrams) // THIRDS))
+    asked = []
+    for at in range(0, len(trigrams), size):
+        rare = sorted({*trigrams[at : at + size]} & counts.keys(), key=counts.__getitem__)[:TOGETHER]
+        if rare:
+            asked.append("(" + " AND ".join(f'"{trigram}"' for trigram in rare) + ")")
+    return " OR ".join(asked)
+
+
+def _closest(folded: str, question: str, limit: int) -> list[tuple[int, float]]:
+    """(movie id, likeness of 100) of the best known titles that match, the most alike first."""
     rows = _run(
-        "SELECT movie_id, search_titles.folded FROM search_trigram JOIN search_titles ON position = search_trigram.rowid "
+        "SELECT movie_id, search_titles.folded FROM search_trigram "
+        "JOIN search_titles ON position = search_trigram.rowid "
         "WHERE search_trigram MATCH ? ORDER BY search_trigram.rowid LIMIT ?",
-        (" OR ".join(f'"{trigram}"' for (trigram,) in rare), CANDIDATES),
+        (question, CANDIDATES),
     )
     close = process.extract(
         folded, [words for _, words in rows], scorer=fuzz.WRatio, score_cutoff=CLOSE, limit=limit * 2
     )
-    return [rows[at][0] for _, _, at in close]
+    return [(rows[at][0], score) for _, score, at in close]
 
 
 def _of_year(movie_ids: list[int], year: int) -> list[int]:

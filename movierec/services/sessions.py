@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from flask_login import UserMixin
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.exc import OperationalError
 
 from movierec.extensions import busy, db, unwritable, writing
@@ -165,9 +165,11 @@ def browsers(viewer: Viewer) -> list[Browser]:
 
 
 def counts() -> dict[int, tuple[int, datetime]]:
-    """user_id -> how many sessions the person has, and when one was last seen."""
+    """user_id -> how many living sessions the person has, and when one was last seen."""
+    moment = now()
+    idle = [and_(Session.remember == remember, Session.last_seen_at > moment - most) for remember, most in IDLE.items()]
     query = select(Session.user_id, func.count(), func.max(Session.last_seen_at, type_=Session.last_seen_at.type))
-    rows = db.session.execute(query.where(Session.expires_at > now()).group_by(Session.user_id))
+    rows = db.session.execute(query.where(Session.expires_at > moment, or_(*idle)).group_by(Session.user_id))
     return {user_id: (number, seen) for user_id, number, seen in rows}
 
 

@@ -16,7 +16,7 @@ from movierec.engines.base import Engine, EngineError
 from movierec.extensions import db
 from movierec.tables import MetricRow, Run, Serving, Snapshot
 
-FIRST_WAIT = 3.0  # seconds that a request waits for the very first load of its process
+FIRST_WAIT = 3.0  # seconds that a request waits for the first engine of its process
 RETRY_AFTER = 30.0  # seconds until a version that could not be loaded is tried again
 PROTOCOL = "loo-full"  # whose numbers viewers are told
 
@@ -64,7 +64,7 @@ class Station:
         if current is not None and current.version == version:
             return current
         loading = self._begin(version)
-        if current is None and loading is not None:
+        if loading is not None and (current is None or current.engine is None):  # nothing better to play meanwhile
             loading.wait(FIRST_WAIT)
         return self.current
 

@@ -49,10 +49,10 @@ def request(
     snapshot = snapshots.current()
     if snapshot is None:
         raise Refused(NO_DATA)
-    if len(note) > LONGEST_NOTE:
-        raise Refused(f"Use at most {LONGEST_NOTE} characters.", field="note")
     wanted = dict(given) if seed is None else {**given, "seed": seed}
     params = knobs.validated(cls, wanted, snapshot)
+    if len(note) > LONGEST_NOTE:
+        raise Refused(f"Use at most {LONGEST_NOTE} characters.", field="note")
     run = Run(
         engine=engine,
         params=params.model_dump(mode="json"),

@@ -75,9 +75,7 @@ def to_onnx(net: NextItNet) -> bytes:
 
 def _block(graph: _Graph, block: Block, x: str, real: str) -> str:
     step = block.dilation
-    y = graph.add(
-        "LayerNormalization", x, graph.put(block.norm.weight), axis=-1, epsilon=block.norm.eps
-    )
+    y = graph.add("LayerNormalization", x, graph.put(block.norm.weight), axis=-1, epsilon=block.norm.eps)
     y = graph.add("Pad", y, graph.put([0, 2 * step, 0, 0, 0, 0], np.int64))  # (B, 2 * dilation + T, C)
     taps = [_steps(graph, y, i * step, i * step - 2 * step or _END) for i in range(3)]
     y = graph.add("Concat", *taps, axis=2)  # (B, T, 3 * C)

@@ -29,9 +29,7 @@ class Buffers:
 
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, hidden: Tensor, table: Tensor, bias: Tensor, targets: Tensor, buffers: Buffers
-    ) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, table: Tensor, bias: Tensor, targets: Tensor, buffers: Buffers) -> Tensor:
         low = hidden.to(buffers.dtype)  # (P, C)
         items = table[1:].to(buffers.dtype)  # (N, C): padding is never a candidate
         offsets = bias[1:].to(buffers.dtype)  # (N,)

@@ -1,0 +1,343 @@
+"""Imports change everything or nothing, keep the site's own data, and list what they could not use."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from kit import NOON, dump
+from layouts import CSV, DAT, DATASETS, K100, MOVIES, RATINGS, metadata, needs_datasets, written, zipped
+from sqlalchemy import func, select
+from test_metadata import TOY
+
+from movierec.config import ROOT
+from movierec.extensions import db, writing
+from movierec.services import importing, search, snapshots
+from movierec.services.errors import Conflict, Refused
+from movierec.sources.starter import FIRST_ID
+from movierec.tables import Movie, MovieGenre, Snapshot, User, View
+
+
+@pytest.fixture
+def tiny(app_context: Flask, tmp_path: Path) -> Path:
+    """The small csv data set, imported."""
+    path = written(tmp_path / "tiny", CSV)
+    importing.import_source(path)
+    return path
+
+
+def state() -> dict[str, Any]:
+    """What an import must leave as it was when it refuses."""
+    snapshot = snapshots.current()
+    return {
+        "films": db.session.execute(select(Movie.id, Movie.title, Movie.rank, Movie.events).order_by(Movie.id)).all(),
+        "genres": db.session.execute(select(MovieGenre.genre, MovieGenre.rank).order_by(MovieGenre.rank)).all(),
+        "snapshot": snapshot and (snapshot.id, snapshot.sha256),
+        "folders": sorted(folder.name for folder in snapshots.root().glob("*")),
+        "found": search.find("american president").movie_ids,
+    }  # fmt: skip
+
+
+def test_an_import_says_what_it_did(app_context: Flask, tmp_path: Path) -> None:
+    said: list[tuple[str, float]] = []
+    bad = CSV | {"ratings.csv": RATINGS + "1,99,4.0,5\r\n"}
+    report = importing.import_source(zipped(tmp_path / "tiny.zip", bad), lambda what, share: said.append((what, share)))
+    assert (report.source, report.simulated, report.unchanged) == ("tiny", False, False)
+    assert (report.movies, report.rated, report.viewers, report.events, report.rejected) == (5, 4, 2, 5, 1)
+    assert report.rejects[0].reason == "film 99 is not in the catalogue"
+    assert (report.kept, report.removed, report.moved) == (0, 0, 0)
+    assert list(csv.reader(report.report.read_text().splitlines())) == [
+        ["file", "line", "reason"], ["ratings.csv", "7", "film 99 is not in the catalogue"],
+    ]  # fmt: skip
+    assert list(dict.fromkeys(what for what, _ in said)) == [
+        "Reading films", "Reading ratings", "Sorting", "Updating the catalogue",
+    ]  # fmt: skip
+    assert all(0 <= share <= 1 for _, share in said)
+    snapshot = snapshots.current()
+    assert snapshot is not None
+    assert (snapshot.id, snapshot.rejected, snapshot.movies) == (report.snapshot, 1, 4)
+
+
+def test_films_are_ranked_by_how_often_they_were_watched(tiny: Path) -> None:
+    rows = db.session.execute(select(Movie.id, Movie.rank, Movie.events).order_by(Movie.rank)).all()
+    assert rows == [(1, 1, 2), (2, 2, 1), (3, 3, 1), (9, 4, 1), (7, 5, 0)]
+    genres = db.session.execute(select(MovieGenre.movie_id).where(MovieGenre.genre == "Comedy")).scalars()
+    assert list(genres) == [1, 9]
+
+
+def test_films_are_found_by_search_at_once(tiny: Path) -> None:
+    assert search.find("american president").movie_ids == [1]
+    assert search.find("cite des enfants").movie_ids == [2]
+    film = db.session.get(Movie, 2)
+    assert film is not None
+    assert (film.title, film.sort_title, film.other_titles) == (
+        "The City of Lost Children", "city of lost children", ["La Cité des enfants perdus"],
+    )  # fmt: skip
+
+
+def test_the_same_again_changes_nothing(tiny: Path) -> None:
+    before = state()
+    report = importing.import_source(tiny)
+    assert report.unchanged
+    assert state() == before
+    assert db.session.scalar(select(func.count(Snapshot.id))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("ratings.csv", RATINGS[:-4]),
+        ("ratings.csv", RATINGS.split("\r\n", 1)[1]),
+        ("ratings.csv", RATINGS + "1,\0,1,1\r\n"),
+        ("ratings.csv", ",".join(["x"] * 10_000) + "\n" + ",".join(["1"] * 10_000) + "\n"),
+        ("ratings.csv", "userId,movieId,rating,timestamp\n" + "9" * 5_000_000),
+        ("ratings.csv", b"userId,movieId,rating,timestamp\n\xff\xfe\x00\n"),
+        ("ratings.csv", "<html>not found</html>\n"),
+        ("movies.csv", MOVIES[:-4]),
+        ("movies.csv", 'movieId,title,genres\n1,"Never closed (1990),Drama\n2,Next (1991),Drama\n'),
+        ("movies.csv", "movieId,title,genres\n1," + "x" * 1_500_000 + ",Drama\n"),
+        ("movies.csv", "\n".join(",".join(["x"] * 10_000) for _ in range(3)) + "\n"),
+        ("movies.csv", "movieId,title,genres\n1,\0,Drama\n"),
+        ("links.csv", "1,2,3\n"),
+    ],
+)  # fmt: skip
+def test_hostile_files_are_refused_in_a_sentence_and_change_nothing(
+    tiny: Path, tmp_path: Path, name: str, content: str | bytes
+) -> None:
+    before = state()
+    with pytest.raises(Refused, match=r"Nothing was changed\.$") as refused:
+        importing.import_source(written(tmp_path / "bad", CSV | {name: content}))
+    assert name in refused.value.message
+    assert len(refused.value.message) < 400
+    assert state() == before
+
+
+def test_mixed_encodings_are_listed_row_by_row(tiny: Path, tmp_path: Path) -> None:
+    mixed = MOVIES.encode() + "11,Café (1990),Drama\r\n".encode("latin-1") + "12,Café (1991),Drama\r\n".encode()
+    report = importing.import_source(written(tmp_path / "mixed", CSV | {"movies.csv": mixed}))
+    assert [(reject.line, reject.reason) for reject in report.rejects] == [(7, "the title or a genre is not UTF-8")]
+    assert report.movies == 6
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.9, 0.999])
+def test_a_truncated_zip_changes_nothing(tiny: Path, tmp_path: Path, keep: float) -> None:
+    whole = zipped(tmp_path / "whole.zip", CSV).read_bytes()
+    (tmp_path / "cut.zip").write_bytes(whole[: int(len(whole) * keep)])
+    before = state()
+    with pytest.raises(Refused, match="not a whole zip"):
+        importing.import_source(tmp_path / "cut.zip")
+    assert state() == before
+
+
+def test_a_foreign_zip_changes_nothing(tiny: Path, tmp_path: Path) -> None:
+    before = state()
+    with pytest.raises(Refused, match="no data set that is known here"):
+        importing.import_source(zipped(tmp_path / "photos.zip", {"1.jpg": "x"}))
+    with pytest.raises(Refused, match="There is nothing at"):
+        importing.import_source(tmp_path / "absent.zip")
+    assert state() == before
+
+
+def test_a_disk_that_refuses_is_said_and_changes_nothing(tiny: Path, tmp_path: Path, app: Flask) -> None:
+    before = state()
+    reports = Path(app.config["DATA_DIR"]) / "reports"
+    for path in reports.iterdir():
+        path.unlink()
+    reports.rmdir()
+    reports.write_text("a file where the folder should be")
+    with pytest.raises(Refused, match="could not be written"):
+        importing.import_source(written(tmp_path / "more", DAT))
+    assert state() == before
+
+
+def test_two_imports_at_once_are_a_conflict(app_context: Flask, app: Flask, tmp_path: Path) -> None:
+    data = Path(app.config["DATA_DIR"])
+    data.mkdir(parents=True)
+    with (data / "import.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(Conflict, match="Another import is running"):
+            importing.import_source(written(tmp_path / "tiny", CSV))
+
+
+def test_a_crash_before_the_commit_leaves_the_old_data_active(tiny: Path, tmp_path: Path, app: Flask) -> None:
+    """The process dies when the new folder is in place and films are half replaced; the next import sweeps up."""
+    before = state()
+    site, new = Path(app.config["INSTANCE_DIR"]).parent, written(tmp_path / "dat", DAT)
+    died = subprocess.run([sys.executable, "-c", CRASH, site, new], env={"PYTHONPATH": PYTHONPATH}, check=False)
+    assert died.returncode == 7
+    after = state()
+    left = set(after.pop("folders")) - set(before.pop("folders"))
+    assert after == before
+    assert len(left) == 1
+    importing.import_source(tiny)
+    assert not (snapshots.root() / left.pop()).exists()
+
+
+PYTHONPATH = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
+CRASH = """
+import os, sys
+from pathlib import Path
+from kit import settings
+from movierec import create_app
+from movierec.services import films, importing
+films._rank = lambda session: os._exit(7)
+with create_app(settings(Path(sys.argv[1]))).app_context():
+    importing.import_source(Path(sys.argv[2]))
+"""
+
+
+def watch(user_id: int, movie_id: int, **columns: Any) -> int:
+    with writing() as session:
+        view = View(user_id=user_id, movie_id=movie_id, watched_at=NOON, **columns)
+        session.add(view)
+        session.flush()
+        return view.id
+
+
+def views() -> list[tuple[int, int]]:
+    return [tuple(row) for row in db.session.execute(select(View.user_id, View.movie_id).order_by(View.id))]
+
+
+def test_films_nobody_watched_go_and_watched_ones_stay(app: Flask, people: Callable[..., int], tmp_path: Path) -> None:
+    vera = people("vera")
+    with app.app_context():
+        importing.import_source(written(tmp_path / "tiny", CSV))
+        watch(vera, 3)
+        watch(vera, 7, removed_at=NOON)  # removed, but it may be undone
+        report = importing.import_source(written(tmp_path / "dat", DAT))
+        assert (report.removed, report.kept, report.moved) == (2, 2, 0)  # 1 is in both, 2 and 9 go
+        rows = db.session.execute(select(Movie.id, Movie.events, Movie.rank).order_by(Movie.rank)).all()
+        assert rows == [(1, 2, 1), (5, 1, 2), (3, 0, 3), (7, 0, 4)]
+        assert views() == [(vera, 3), (vera, 7)]
+
+
+def test_views_move_to_the_same_film_of_the_new_source(app: Flask, people: Callable[..., int], tmp_path: Path) -> None:
+    """ml-100k's Toy Story is another id than ml-1m's; whose history holds it keeps it, once."""
+    vera, otto, both = people("vera"), people("otto"), people("both")
+    with app.app_context():
+        importing.import_source(written(tmp_path / "k100", {k: v.encode("latin-1") for k, v in K100.items()}))
+        toy, cafe = 800_000_001, 800_000_002
+        watch(vera, toy, rating=4.5)
+        watch(vera, cafe)
+        watch(otto, toy, removed_at=NOON)
+        watch(otto, toy)
+        with writing() as session:  # an earlier source's film, as kept for somebody
+            session.add(Movie(id=1, title="Toy Story", sort_title="toy story", year=1995, rank=9))
+        watch(both, 1)
+        watch(both, toy)
+        report = importing.import_source(written(tmp_path / "dat", DAT))
+        assert (report.moved, report.kept, report.removed) == (3, 2, 1)
+        assert views() == [(vera, 1), (vera, cafe), (otto, 1), (otto, 1), (both, 1), (both, toy)]
+        versions = dict(db.session.execute(select(User.name, User.history_version)).all())
+        assert versions == {"vera": 1, "otto": 1, "both": 0}
+
+
+def test_a_film_that_comes_twice_or_without_a_year_takes_nobodys_views(
+    app: Flask, people: Callable[..., int], tmp_path: Path
+) -> None:
+    vera = people("vera")
+    twice = "movieId,title,genres\n1,Emma (1996),Drama\n2,Emma (1996),Drama\n3,unknown,Drama\n"
+    with app.app_context():
+        importing.import_source(written(tmp_path / "tiny", CSV))
+        with writing() as session:
+            session.add(Movie(id=50, title="Emma", sort_title="emma", year=1996, rank=90))
+            session.add(Movie(id=51, title="unknown", sort_title="unknown", rank=91))
+        watch(vera, 50)
+        watch(vera, 51)
+        report = importing.import_source(written(tmp_path / "b", CSV | {"movies.csv": twice}))
+        assert (report.moved, views()) == (0, [(vera, 50), (vera, 51)])
+
+
+def test_the_starter_has_ids_of_its_own(app: Flask, people: Callable[..., int], tmp_path: Path) -> None:
+    vera = people("vera")
+    with app.app_context():
+        report = importing.import_starter()
+        assert (report.source, report.simulated, report.viewers, report.events) == ("starter", True, 800, 60_000)
+        assert db.session.scalar(select(func.min(Movie.id))) > FIRST_ID
+        matrix = db.session.scalar(select(Movie.id).where(Movie.title == "The Matrix"))
+        persona = db.session.scalar(select(Movie.id).where(Movie.title == "Persona"))
+        watch(vera, matrix)
+        watch(vera, persona)
+        extra = CSV | {"movies.csv": MOVIES + '2571,"Matrix, The (1999)",Sci-Fi\r\n'}
+        report = importing.import_source(written(tmp_path / "ml", extra))
+        assert (report.moved, report.kept) == (1, 1)
+        assert views() == [(vera, 2571), (vera, persona)]
+
+
+def test_enriching_adds_facts_and_a_new_import_keeps_them(tiny: Path, tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "meta",
+        {
+            "movies_metadata.csv": metadata(
+                TOY | {"id": "9087", "imdb_id": "tt0112346", "title": "The American President"},
+                {"id": "555", "imdb_id": "tt7", "title": "Another", "release_date": "1980-01-01"},
+            )
+        },
+    )
+    report = importing.enrich(path / "movies_metadata.csv")
+    assert (report.rows, report.matched, report.overviews, report.rejected) == (2, 1, 1, 1)
+    assert "film 9 (tt10366206) is linked to TMDB 555, which is 'Another', 1980" in report.rejects[0].reason
+    db.session.expire_all()
+    film = db.session.get(Movie, 1)
+    assert film is not None
+    assert (film.runtime, film.released, film.language, film.countries) == (81, "1995-10-30", "en", ["USA"])
+    assert film.overview == "Led by Woody, Andy's toys live happily."
+    importing.import_source(tiny)
+    db.session.expire_all()
+    film = db.session.get(Movie, 1)
+    assert film is not None
+    assert (film.runtime, film.countries) == (81, ["USA"])
+
+
+def test_records_that_disagree_about_ids_but_share_title_and_year_are_one_film(tiny: Path, tmp_path: Path) -> None:
+    row = {"id": "555", "imdb_id": "tt7", "title": "He said “Hello”", "release_date": "2002-01-01", "runtime": "90"}
+    report = importing.enrich(written(tmp_path / "meta", {"movies_metadata.csv": metadata(row)}))
+    assert (report.matched, report.rejected) == (1, 0)
+
+
+def test_facts_of_another_film_under_the_same_id_do_not_stay(tiny: Path, tmp_path: Path) -> None:
+    row = TOY | {"id": "9087", "imdb_id": "tt0112346"}
+    importing.enrich(written(tmp_path / "meta", {"movies_metadata.csv": metadata(row)}))
+    importing.import_source(written(tmp_path / "dat", DAT))  # its film 1 has no imdb id: another record
+    film = db.session.get(Movie, 1, populate_existing=True)
+    assert film is not None
+    assert (film.title, film.overview, film.runtime) == ("Toy Story", None, None)
+
+
+def test_enriching_with_something_else_is_refused(tiny: Path, tmp_path: Path, app: Flask) -> None:
+    before = dump(app)
+    for path in (written(tmp_path / "x", {"y.csv": "a"}), tmp_path / "absent.csv"):
+        with pytest.raises(Refused):
+            importing.enrich(path)
+    assert importing.enrich(written(tmp_path / "z", {"movies_metadata.csv": metadata({"id": "1"})})).matched == 0
+    assert dump(app) == before
+
+
+@needs_datasets
+def test_real_movielens_and_its_metadata(app_context: Flask) -> None:
+    report = importing.import_source(DATASETS / "ml-latest-small.zip")
+    assert (report.movies, report.rated, report.viewers, report.events) == (9742, 9724, 610, 100_836)
+    assert (report.source, report.rejected) == ("ml-latest-small", 0)
+    assert report.seconds < 10
+    enriched = importing.enrich(DATASETS / "metadata-for-ml-latest-small.zip")
+    assert enriched.overviews > 8500
+    snapshot = snapshots.current()
+    assert snapshot is not None
+    data = snapshots.dataset(snapshot, 0)
+    assert (data.n_viewers, data.n_items, data.n_events) == (610, 9724, 100_836)
+
+
+@needs_datasets
+def test_the_real_movies_dataset(app_context: Flask) -> None:
+    report = importing.import_source(DATASETS / "movies-dataset-small.zip")
+    assert (report.rated, report.viewers, report.events) == (9066, 671, 100_004)
+    rows = dict(db.session.execute(select(Movie.imdb_id, Movie.title)).all())
+    assert (rows["tt0114709"], rows["tt0211915"], rows["tt0068646"]) == ("Toy Story", "Amélie", "The Godfather")

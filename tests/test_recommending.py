@@ -1,0 +1,308 @@
+"""Whatever the engine does, a viewer gets films: never watched ones, never unknown ones, and is told who chose them."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flask import Flask
+from kit import NOON
+from sqlalchemy import select
+
+from movierec import artifacts
+from movierec.dataset import Dataset, History, ItemIndex
+from movierec.engines.base import Engine, EngineError, Pick
+from movierec.engines.popularity import Popularity
+from movierec.extensions import db, writing
+from movierec.services import history, programme, recommending, station
+from movierec.services.station import Facts, OnAir
+from movierec.tables import MetricRow, Run, Serving, SlateRow, Snapshot, User
+
+
+class Scripted(Engine):
+    """Answers with what a test wrote for it."""
+
+    slug = "scripted"
+
+    def __init__(self, movie_ids: list[int], answer: Callable[[History, int], list[int]]) -> None:
+        super().__init__()
+        self.index, self.answer = ItemIndex(np.array(sorted(movie_ids))), answer
+
+    def recommend(self, histories: Any, k: int, exclude: Any = None) -> list[list[Pick]]:
+        wanted = self.answer(histories[0], k)
+        return [[Pick(int(item), 1.0) for item in self.index.items(wanted) if item]]
+
+    def fit(self, *_: Any) -> None: ...
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, *_: Any) -> None: ...
+
+
+@pytest.fixture
+def mina(app_context: Flask, catalogue: dict[str, int]) -> int:
+    """Has watched 1214, 1200 and 2571."""
+    return db.session.scalar(select(User.id).where(User.name == "mina"))
+
+
+def play(engine: Engine | None, version: int = 0) -> None:
+    station.station().current = OnAir(version, engine, Facts("scripted" if engine else "popularity", 7))
+
+
+def ids(slate: recommending.Slate) -> list[int]:
+    return [film.id for film in slate.films]
+
+
+def test_with_no_run_at_all_the_best_known_unseen_films_are_given_and_it_is_said(mina: int) -> None:
+    slate = recommending.slate_for(mina, 3)
+    assert ids(slate) == [5952, 4973, 2324]
+    assert slate.cold
+    assert "No engine is trained yet" in (slate.fallback or "")
+    assert slate.origin == Facts("popularity")
+
+
+def test_the_engines_order_is_kept_and_no_watched_or_unknown_film_comes(mina: int, catalogue: dict[str, int]) -> None:
+    play(Scripted([*catalogue.values(), 31337], lambda _, k: [1212, 31337, 1214, 670, 1212]))
+    slate = recommending.slate_for(mina, 2)
+    assert ids(slate) == [1212, 670]
+    assert (slate.fallback, slate.notice, slate.cold, slate.origin.run) == (None, None, False, 7)
+    assert "The Matrix, Aliens, Alien" in slate.why
+
+
+def test_the_engine_sees_the_history_oldest_first_with_times_and_ratings(mina: int, catalogue: dict[str, int]) -> None:
+    seen: list[History] = []
+    engine = Scripted(list(catalogue.values()), lambda given, k: seen.append(given) or [670])
+    play(engine)
+    recommending.slate_for(mina, 1)
+    assert [engine.index.movie_id(item) for item in seen[0].items] == [1214, 1200, 2571]
+    assert seen[0].times.tolist() == [int(NOON.timestamp()) + day * 86400 for day in range(3)]
+    assert np.isnan(seen[0].ratings[0])
+    assert seen[0].ratings[1:].tolist() == [4.5, 3.0]
+
+
+def test_too_few_are_filled_up_and_it_is_said(mina: int, catalogue: dict[str, int]) -> None:
+    play(Scripted(list(catalogue.values()), lambda _, k: [670]))
+    slate = recommending.slate_for(mina, 3)
+    assert ids(slate) == [670, 5952, 4973]
+    assert slate.notice == "The list ends with films that most viewers watched."
+    assert slate.fallback is None
+
+
+def test_a_cold_viewer_gets_what_is_popular_and_is_told(mina: int, people, catalogue: dict[str, int]) -> None:
+    play(Scripted(list(catalogue.values()), lambda _, k: [670]))
+    slate = recommending.slate_for(people("new"), 2)
+    assert (ids(slate), slate.cold) == ([2571, 5952], True)
+    assert "not marked a film yet" in (slate.fallback or "")
+
+
+def test_films_that_the_run_does_not_know_are_skipped_and_counted(mina: int, catalogue: dict[str, int]) -> None:
+    play(Scripted([1214, 670], lambda given, k: [670] if len(given) == 1 else []))
+    slate = recommending.slate_for(mina, 1)
+    assert ids(slate) == [670]
+    assert slate.notice == "2 films of your history are new to this run and were skipped."
+
+
+def test_a_history_of_unknown_films_only_is_cold(mina: int) -> None:
+    play(Scripted([670, 8367], lambda _, k: [670]))
+    slate = recommending.slate_for(mina, 1)
+    assert (ids(slate), slate.cold) == ([5952], True)
+    assert "all new to scripted" in (slate.fallback or "")
+
+
+@pytest.mark.parametrize("error", [EngineError("no"), ValueError("x"), MemoryError()])
+def test_an_engine_that_fails_is_replaced_for_this_answer_only(
+    mina: int, catalogue: dict[str, int], error: Exception
+) -> None:
+    def broken(_: History, k: int) -> list[int]:
+        raise error
+
+    engine = Scripted(list(catalogue.values()), broken)
+    play(engine)
+    slate = recommending.slate_for(mina, 2)
+    assert (ids(slate), slate.origin.engine) == ([5952, 4973], "popularity")
+    assert "ran into a fault" in (slate.fallback or "")
+    engine.answer = lambda _, k: [670]
+    assert ids(recommending.slate_for(mina, 1)) == [670]
+
+
+def test_an_engine_that_hangs_is_replaced_in_time_and_cannot_take_all_threads(
+    mina: int, catalogue: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recommending, "PATIENCE", 0.05)
+    asleep = threading.Event()
+    play(Scripted(list(catalogue.values()), lambda _, k: asleep.wait(20) and []))
+    for _ in range(recommending.AT_ONCE + 2):  # the last two find no thread and are answered at once
+        slate = recommending.slate_for(mina, 2)
+        assert "did not answer in time" in (slate.fallback or "")
+        assert len(slate.films) == 2
+    asleep.set()
+
+
+def test_a_slate_is_made_once_for_a_version_of_history_and_serving(mina: int, catalogue: dict[str, int]) -> None:
+    asked: list[int] = []
+    play(Scripted(list(catalogue.values()), lambda _, k: asked.append(k) or [670, 8367]))
+    first, again = recommending.slate_for(mina, 1), recommending.slate_for(mina, 1)
+    assert (len(asked), first.fresh, again.fresh) == (1, True, False)
+    history.mark(mina, 670)
+    assert ids(recommending.slate_for(mina, 1)) == [8367]
+    play(station.station().current.engine, version=1)
+    with writing() as session:
+        session.add(Serving(id=1, run_id=None, version=1))
+    recommending.slate_for(mina, 1)
+    assert len(asked) == 3
+
+
+def test_slates_are_kept_for_a_while_and_not_without_end(
+    mina: int, catalogue: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    play(Scripted(list(catalogue.values()), lambda _, k: asked.append(k) or [670]))
+    monkeypatch.setattr(recommending, "KEPT", 1)
+    for k in (1, 2, 1):
+        recommending.slate_for(mina, k)
+    monkeypatch.setattr(recommending, "KEPT_FOR", -1.0)
+    recommending.slate_for(mina, 3)
+    recommending.slate_for(mina, 3)
+    assert len(asked) == 5
+
+
+def test_logging_keeps_what_was_shown_once(mina: int, catalogue: dict[str, int]) -> None:
+    play(Scripted(list(catalogue.values()), lambda _, k: [670, 8367]))
+    station.station().current = OnAir(0, station.station().current.engine, Facts("scripted"))
+    recommending.log(recommending.slate_for(mina, 2))
+    recommending.log(recommending.slate_for(mina, 2))
+    rows = db.session.scalars(select(SlateRow)).all()
+    kept = [(row.user_id, row.engine, row.movie_ids, row.fallback) for row in rows]
+    assert kept == [(mina, "scripted", [670, 8367], None)]
+    assert rows[0].milliseconds > 0
+
+
+def test_a_slate_that_cannot_be_logged_is_only_warned_about(mina: int, caplog: pytest.LogCaptureFixture) -> None:
+    slate = recommending.slate_for(mina, 2)
+    recommending.log(recommending.replace(slate, viewer_id=10**6))  # nobody: the foreign key refuses it
+    assert "was not logged" in caplog.text
+
+
+# --- loading what is on air ---
+
+
+@pytest.fixture
+def put(app_context: Flask, catalogue: dict[str, int]) -> Callable[..., int]:
+    """`put()` trains popularity on the catalogue's films, saves it and puts it on air; the run's id."""
+
+    def act(**changes: Any) -> int:
+        movies = np.array(sorted(catalogue.values()))
+        data = Dataset.from_events(np.repeat([1, 2], movies.size), np.tile(movies, 2), np.arange(2 * movies.size) + 1)
+        engine = Popularity()
+        engine.fit(data, lambda step, total, **metrics: None)
+        saved = artifacts.save(Path(recommending.current_app.config["MODELS_DIR"]), engine, facts={})
+        with writing() as session:
+            row = session.get(Serving, 1) or Serving(id=1, version=0)
+            session.add(row)
+            snapshot = Snapshot(
+                source="s", simulated=True, folder=saved.folder, sha256="0" * 64,
+                events=24, viewers=2, movies=12, active=False,
+            )  # fmt: skip
+            session.add(snapshot)
+            session.flush()
+            run = Run(
+                engine="popularity", params={}, state="done", code_version="t", artifact=saved.folder,
+                artifact_sha256=saved.sha256, events=24, ended_at=NOON, snapshot_id=snapshot.id,
+            )  # fmt: skip
+            for name, value in changes.items():
+                setattr(run, name, value)
+            session.add(run)
+            session.flush()
+            number = {"metric": "hr", "k": 10, "protocol": "loo-full", "split": "test", "n": 8}
+            session.add(MetricRow(run_id=run.id, value=0.25, low=0.2, high=0.3, **number))
+            row.run_id, row.version = run.id, row.version + 1
+        return run.id
+
+    return act
+
+
+def heard(viewer: int) -> recommending.Slate:
+    """The slate once the loading that the first question began has ended."""
+    recommending.slate_for(viewer, 2)
+    for thread in [thread for thread in threading.enumerate() if thread.name == "on-air"]:
+        thread.join(20)
+    return recommending.slate_for(viewer, 2)
+
+
+def test_the_first_question_of_a_process_waits_for_the_engine_and_tells_its_facts(mina: int, put) -> None:
+    run = put()
+    slate = recommending.slate_for(mina, 2)
+    assert slate.origin == Facts("popularity", run, NOON, 24, True, 0.25, 0.2, 0.3, 8, "loo-full")
+    assert slate.fallback is None
+
+
+def test_a_new_version_is_loaded_beside_the_old_one(mina: int, put) -> None:
+    first = put()
+    assert heard(mina).origin.run == first
+    second = put()
+    assert recommending.slate_for(mina, 2).origin.run in (first, second)
+    assert heard(mina).origin.run == second
+
+
+def test_a_version_that_cannot_be_loaded_leaves_the_old_one_playing(mina: int, put) -> None:
+    first = put()
+    assert heard(mina).origin.run == first
+    second = put()
+    models = Path(recommending.current_app.config["MODELS_DIR"])
+    shutil.rmtree(models / "popularity" / db.session.get(Run, second).artifact)
+    assert heard(mina).origin.run == first
+    assert station.station().trouble(2)
+    assert station.station().trouble(1) is None
+
+
+@pytest.mark.parametrize("changes", [{"artifact": None}, {"artifact_sha256": "f" * 64}, {"engine": "nothing-like-it"}])
+def test_where_nothing_can_be_loaded_the_list_is_popular_and_says_why(mina: int, put, changes: dict[str, Any]) -> None:
+    put(**changes)
+    slate = heard(mina)
+    assert len(slate.films) == 2
+    assert "can't be loaded" in (slate.fallback or "")
+
+
+def test_a_loading_that_fails_oddly_is_told_like_any_other(mina: int, put, monkeypatch: pytest.MonkeyPatch) -> None:
+    put()
+    monkeypatch.setattr(station, "_facts", lambda run: 1 / 0)
+    assert "can't be loaded" in (heard(mina).fallback or "")
+    assert station.station().trouble(1) == "ZeroDivisionError: division by zero"
+
+
+def test_while_the_first_load_takes_too_long_the_list_says_so(mina: int, put, monkeypatch: pytest.MonkeyPatch) -> None:
+    put()
+    slow = threading.Event()
+    monkeypatch.setattr(station, "FIRST_WAIT", 0.01)
+    original = station._facts
+    monkeypatch.setattr(station, "_facts", lambda run: slow.wait(20) and original(run))
+    assert "still loading" in (recommending.slate_for(mina, 2).fallback or "")
+    slow.set()
+    assert heard(mina).fallback is None
+
+
+# --- how the home page arranges it ---
+
+
+def test_each_film_stands_on_the_page_once(mina: int, catalogue: dict[str, int]) -> None:
+    play(Scripted(list(catalogue.values()), lambda _, k: list(catalogue.values())))
+    slate = recommending.slate_for(mina, 20)
+    shown = programme.arrange(slate)
+    assert shown.first == slate.films[0]
+    listed = [film.id for reel in shown.reels for film in reel.films]
+    assert listed == ids(slate)[1:]
+    assert programme.arrange(recommending.replace(slate, films=[])).first is None
+
+
+def test_what_is_left_is_listed_by_its_largest_genres(mina: int, catalogue: dict[str, int]) -> None:
+    slate = recommending.slate_for(mina, 3)
+    film = slate.films[0]
+    many = [recommending.replace(film, id=film.id, genres=["Drama"] if at % 3 else ["War"]) for at in range(31)]
+    many = [recommending.replace(one, id=film.id if at == 0 else 10_000 + at) for at, one in enumerate(many)]
+    reels = programme.arrange(recommending.replace(slate, films=many)).reels
+    assert [(reel.genre, len(reel.films)) for reel in reels] == [(None, 12), ("Drama", 6), ("War", 6)]

@@ -1,0 +1,344 @@
+"""The viewer's pages with and without HTMX: what they say, where they lead, what they survive."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from kit import Browser
+
+from movierec import posters
+from movierec.extensions import db, writing
+from movierec.services import accounts, drawing, history, search
+from movierec.tables import Movie, SlateRow, View
+
+NAUGHTY = [
+    "<script>alert(1)</script>", "'\"><img src=x onerror=alert(1)>", "{{ 7*7 }}", "%00", "\x00", "‮right",
+    "ﷺ" * 50, "Z͑ͫ̓ͪ̂ͫ̽" * 40, "👩‍👩‍👧‍👦", "1;DROP TABLE movies", "../../../etc/passwd", "${jndi:ldap://x}",
+    "\r\nSet-Cookie: a=b", "𝕒", "ﬁ",
+    "NaN", "-1", "1e309", "0x7f", "null", "undefined", "true", "\u2028", " ", "a" * 100_000,
+]  # fmt: skip
+TRAVERSAL = ["../1", "..%2f1", "%2e%2e/1", "..\\1", "1%00", "1/../../etc/passwd", "%2fetc%2fpasswd", "1?x=/../", "-1",
+             "1e3", "0x1", "9" * 20, "2147483648", "1.0", " 1", "file:///etc/passwd", "..;/1"]  # fmt: skip
+
+
+@pytest.fixture
+def vera(as_viewer: Browser, catalogue: dict[str, int]) -> Browser:
+    """A viewer with a dozen films and no history."""
+    return as_viewer
+
+
+def rows(app: Flask, viewer: int) -> list[View]:
+    with app.app_context():
+        return list(db.session.query(View).filter_by(user_id=viewer, removed_at=None))
+
+
+def view_id(app: Flask, browser: Browser, movie: int) -> int:
+    browser.submit(f"/movies/{movie}/watched")
+    return next(row.id for row in rows(app, browser.user_id) if row.movie_id == movie)
+
+
+def test_visitors_are_shown_the_door(client: Browser) -> None:
+    answer = client.get("/")
+    assert (answer.status_code, answer.location) == (302, "/login")
+
+
+PAGES = ["/", "/search", "/search?q=alien", "/browse", "/movies/1214", "/history", "/history/clear"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_answer_whole_and_are_never_kept_by_proxies(vera: Browser, path: str) -> None:
+    answer = vera.get(path)
+    assert answer.status_code == 200
+    assert answer.text.startswith("<!doctype html>")
+    assert answer.text.count("<main") == 1
+    assert "HX-Request" in answer.headers["Vary"]
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "<script>" not in answer.text
+    assert " style=" not in answer.text
+    assert not re.search(r"\son\w+=", answer.text)
+
+
+@pytest.mark.parametrize(("path", "has"), [("/", "First pick|A good one"), ("/search?q=alien", "2 films for"),
+                                           ("/browse?genre=Drama", "Drama"), ("/history", "Your history")])  # fmt: skip
+def test_htmx_gets_the_part_alone_and_a_restored_page_the_whole(vera: Browser, path: str, has: str) -> None:
+    part = vera.fragment(path)
+    assert "<html" not in part.text
+    assert re.search(has, part.text)
+    restored = vera.get(path, headers={"HX-Request": "true", "HX-History-Restore-Request": "true"})
+    assert restored.text.startswith("<!doctype html>")
+
+
+def test_home_without_a_history_teaches_the_next_step(vera: Browser) -> None:
+    text = vera.get("/").text
+    assert "We don’t know your taste yet" in text
+    assert "No engine is trained yet" in text
+    assert "The Matrix" in text
+
+
+def test_home_without_films_says_who_can_help(as_viewer: Browser) -> None:
+    assert "No films here yet" in as_viewer.get("/").text
+
+
+def test_home_when_everything_is_seen(app: Flask, vera: Browser, catalogue: dict[str, int]) -> None:
+    for movie in catalogue.values():
+        vera.submit(f"/movies/{movie}/watched")
+    assert "You have seen every film here" in vera.get("/").text
+
+
+def test_marking_without_htmx_leads_back_and_changes_the_list_at_once(app: Flask, vera: Browser) -> None:
+    answer = vera.submit("/movies/2571/watched", {"back": "home"})
+    assert (answer.status_code, answer.location) == (303, "/")
+    text = vera.get("/").text
+    assert "The Matrix is in your history." in text
+    assert 'action="/movies/2571/watched"' not in text
+    assert [row.movie_id for row in rows(app, vera.user_id)] == [2571]
+
+
+@pytest.mark.parametrize(("form", "location"), [({"back": "film"}, "/movies/1214"), ({"back": "card"}, "/movies/1214"),
+                                                ({}, "/history"), ({"back": "//evil.test"}, "/history")])  # fmt: skip
+def test_the_way_back_is_one_of_ours(vera: Browser, form: dict[str, str], location: str) -> None:
+    assert vera.submit("/movies/1214/watched", form).location == location
+
+
+def test_marking_with_htmx_answers_with_the_next_list_and_the_way_back(app: Flask, vera: Browser) -> None:
+    answer = vera.submit("/movies/2571/watched", {"back": "home"}, htmx=True)
+    assert answer.status_code == 200
+    assert "<html" not in answer.text
+    assert 'hx-swap-oob="innerHTML:#toasts"' in answer.text
+    assert "The Matrix is in your history." in answer.text
+    view = rows(app, vera.user_id)[0].id
+    assert f'hx-post="/history/{view}/remove"' in answer.text
+    assert 'action="/movies/2571/watched"' not in answer.text
+    back = vera.submit(f"/history/{view}/remove", {"back": "home"}, htmx=True)
+    assert 'action="/movies/2571/watched"' in back.text
+    assert 'hx-post="/history/undo"' in back.text
+
+
+def test_a_card_is_answered_with_the_card(app: Flask, vera: Browser) -> None:
+    answer = vera.submit("/movies/1214/watched", {"back": "card", "place": "w-3"}, htmx=True)
+    assert 'id="film-w-3"' in answer.text
+    assert "is-seen" in answer.text
+    view = rows(app, vera.user_id)[0].id
+    gone = vera.submit(f"/history/{view}/remove", {"back": "card", "place": "w-3"}, htmx=True)
+    assert 'id="mark-w-3"' in gone.text
+    token = re.search(r'name="token" value="(\d+)"', gone.text)
+    again = vera.submit("/history/undo", {"token": token[1], "back": "card", "place": "w-3", "film": "1214"}, htmx=True)
+    assert "is-seen" in again.text
+
+
+def test_the_film_page_takes_rating_and_day(app: Flask, vera: Browser) -> None:
+    answer = vera.submit("/movies/1214/watched", {"back": "film", "rating": "4.5", "day": "2020-05-17"}, htmx=True)
+    assert "17 May 2020" in answer.text
+    assert "4.5 of 5 stars" in answer.text
+    row = rows(app, vera.user_id)[0]
+    assert (row.rating, row.watched_at.date().isoformat()) == (4.5, "2020-05-17")
+    assert "17 May 2020" in vera.get("/movies/1214").text
+
+
+@pytest.mark.parametrize(("form", "message"), [({"rating": "9"}, "0.5 to 5"), ({"day": "never"}, "year-month-day"),
+                                               ({"day": "2999-01-01"}, "first film show")])  # fmt: skip
+def test_a_wrong_rating_or_day_is_said_beside_its_field(
+    app: Flask, vera: Browser, form: dict[str, str], message: str
+) -> None:
+    for htmx in (False, True):
+        answer = vera.submit("/movies/1214/watched", {"back": "film"} | form, htmx=htmx)
+        assert answer.status_code == 422
+        assert message in answer.text
+    view = view_id(app, vera, 1214)
+    answer = vera.submit(f"/history/{view}/edit", {"rating": "", "day": ""} | form, htmx=True)
+    assert answer.status_code == 422
+    assert message in answer.text
+
+
+def test_editing_an_entry_without_javascript(app: Flask, vera: Browser) -> None:
+    view = view_id(app, vera, 1214)
+    assert "Change an entry" in vera.get(f"/history/{view}/edit").text
+    answer = vera.submit(f"/history/{view}/edit", {"rating": "0.5", "day": "2001-02-03"})
+    assert (answer.status_code, answer.location) == (303, "/history")
+    assert "0.5 of 5 stars" in vera.get("/history").text
+    moment = rows(app, vera.user_id)[0].watched_at
+    vera.submit(f"/history/{view}/edit", {"rating": "", "day": "2001-02-03"})
+    assert rows(app, vera.user_id)[0].watched_at == moment
+
+
+def test_removing_and_putting_back_without_javascript(app: Flask, vera: Browser) -> None:
+    view = view_id(app, vera, 1214)
+    answer = vera.submit(f"/history/{view}/remove")
+    assert answer.status_code == 303
+    page = vera.get(answer.location)
+    assert "Put it back" in page.text
+    token = re.search(r'name="token" value="(\d+)"', page.text)
+    assert vera.submit("/history/undo", {"token": token[1]}).status_code == 303
+    assert len(rows(app, vera.user_id)) == 1
+    assert vera.submit("/history/undo", {"token": token[1]}).status_code == 404
+
+
+def test_clearing_asks_first_and_can_be_undone(app: Flask, vera: Browser) -> None:
+    for movie in (1214, 1200):
+        vera.submit(f"/movies/{movie}/watched")
+    assert "2 films" in vera.get("/history/clear").text
+    assert len(rows(app, vera.user_id)) == 2
+    answer = vera.submit("/history/clear")
+    assert rows(app, vera.user_id) == []
+    token = re.search(r"undo=(\d+)", answer.location)
+    vera.submit("/history/undo", {"token": token[1]})
+    assert len(rows(app, vera.user_id)) == 2
+    vera.submit("/history/clear")
+    assert vera.submit("/history/clear").location == "/history"
+
+
+def test_removing_the_last_entry_of_a_page_shows_the_page_before(app: Flask, vera: Browser, monkeypatch) -> None:
+    monkeypatch.setattr(history.diary, "__defaults__", (1, 2))
+    views = [view_id(app, vera, movie) for movie in (1214, 1200, 2571)]
+    answer = vera.submit(f"/history/{views[0]}/remove", {"page": "2"}, htmx=True)
+    assert answer.status_code == 200
+    assert "The Matrix" in answer.text
+
+
+def test_search_says_what_it_found_guessed_or_missed(vera: Browser) -> None:
+    assert "2 films for “<bdi>alien</bdi>”" in vera.get("/search?q=alien").text
+    assert "Did you mean" in vera.get("/search?q=matrxi").text
+    assert "No film found for" in vera.get("/search?q=zzqqxx").text
+    assert "11 films" in vera.get("/search").text or "films" in vera.get("/search").text
+
+
+def test_suggestions_are_options_with_their_address(vera: Browser) -> None:
+    answer = vera.fragment("/search/suggest?q=ali")
+    assert answer.text.count('role="option"') == 3  # two films and "all films for"
+    assert 'data-url="/movies/1214"' in answer.text
+    assert "<mark>Ali</mark>en" in answer.text
+    assert vera.fragment("/search/suggest?q=").text.strip() == ""
+
+
+@pytest.mark.parametrize("path", ["/browse?page=99", "/browse?page=0", "/browse?page=x", "/browse?page=-1",
+                                  "/browse?page=99999999", "/browse?page=²", "/history?page=2",
+                                  "/movies/999999"])  # fmt: skip
+def test_pages_that_are_not_there(vera: Browser, path: str) -> None:
+    assert vera.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/browse?sort=rank", "/browse?years=late"])
+def test_choices_that_are_none(vera: Browser, path: str) -> None:
+    assert vera.get(path).status_code == 422
+
+
+def test_other_peoples_entries_are_not_found(app: Flask, vera: Browser, catalogue: dict[str, int]) -> None:
+    with app.app_context():
+        theirs = db.session.query(View.id).filter(View.user_id != vera.user_id).first()[0]
+    assert vera.get(f"/history/{theirs}/edit").status_code == 404
+    for deed in ("edit", "remove"):
+        assert vera.submit(f"/history/{theirs}/{deed}").status_code == 404
+    with app.app_context():
+        assert db.session.get(View, theirs).removed_at is None
+
+
+@pytest.mark.parametrize("text", NAUGHTY)
+def test_naughty_texts_in_every_field_are_only_text(app: Flask, vera: Browser, text: str) -> None:
+    view = view_id(app, vera, 1200)
+    asked = [vera.get(path, query_string={name: text}) for path in ("/search", "/search/suggest", "/browse", "/history")
+             for name in ("q", "genre", "years", "sort", "page", "undo")]  # fmt: skip
+    form = dict.fromkeys(("rating", "day", "back", "place", "film", "token", "page", "id", "user_id"), text)
+    asked += [vera.submit(path, form, htmx=htmx) for htmx in (False, True)
+              for path in ("/movies/1214/watched", f"/history/{view}/edit", "/history/undo")]  # fmt: skip
+    for answer in asked:
+        assert answer.status_code < 500
+        assert "<script>alert" not in answer.text
+        assert "<img src=x" not in answer.text
+        assert "Set-Cookie: a=b" not in str(answer.headers)
+    assert {row.user_id for row in rows(app, vera.user_id)} == {vera.user_id}
+
+
+def test_bytes_that_are_no_text(app: Flask, vera: Browser) -> None:
+    for raw in ("%ED%A0%80", "%FF%FE", "%C3%28", "%F0%9F%8E"):
+        assert vera.get(f"/search?q={raw}").status_code == 200
+        assert vera.get(f"/browse?genre={raw}").status_code == 200
+        form = f"csrf_token={vera.csrf_token}&rating={raw}&back={raw}&place={raw}".encode()
+        answer = vera.post("/movies/1214/watched", data=form, content_type="application/x-www-form-urlencoded")
+        assert answer.status_code == 422
+    assert rows(app, vera.user_id) == []
+
+
+@pytest.mark.parametrize("text", [text for text in NAUGHTY if "\x00" not in text])
+def test_naughty_titles_are_shown_as_they_are_stored(app: Flask, vera: Browser, text: str) -> None:
+    with app.app_context(), writing() as session:
+        session.add(Movie(id=1, title=text[:400], sort_title="x", rank=0, genres=["Drama"]))
+        session.flush()
+        search.rebuild(session)
+    for path in ("/", "/movies/1", "/browse", f"/posters/v{posters.VERSION}/1.svg"):
+        answer = vera.get(path)
+        assert answer.status_code == 200
+        assert "<script>alert" not in answer.text
+        assert "<img src=x" not in answer.text
+
+
+@pytest.mark.parametrize("odd", TRAVERSAL)
+def test_ids_lead_nowhere_but_to_rows(app: Flask, vera: Browser, odd: str) -> None:
+    for path in (f"/movies/{odd}", f"/posters/v1/{odd}.svg", f"/door/v1/{odd}.svg", f"/history/{odd}/edit",
+                 f"/posters/v{odd}/1.svg"):  # fmt: skip
+        answer = vera.get(path)
+        assert answer.status_code in (302, 308, 404), path
+        assert "root:" not in answer.text
+
+
+def test_posters_are_immutable_and_the_same_for_ever(vera: Browser) -> None:
+    answer = vera.get(f"/posters/v{posters.VERSION}/1214.svg")
+    assert answer.mimetype == "image/svg+xml"
+    assert answer.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+    assert answer.text == vera.get(f"/posters/v{posters.VERSION}/1214.svg").text
+    assert vera.get("/posters/v0/1214.svg").location == f"/posters/v{posters.VERSION}/1214.svg"
+    assert vera.get(f"/posters/v{posters.VERSION}/999999.svg").status_code == 404
+
+
+def test_the_door_shows_posters_to_visitors_and_nothing_of_the_catalogue(client: Browser) -> None:
+    for place in range(len(drawing.AT_THE_DOOR)):
+        assert client.get(f"/door/v{posters.VERSION}/{place}.svg").mimetype == "image/svg+xml"
+    assert client.get(f"/door/v{posters.VERSION}/{len(drawing.AT_THE_DOOR)}.svg").status_code == 404
+    assert client.get("/door/v0/1.svg").location == f"/door/v{posters.VERSION}/1.svg"
+    assert client.get(f"/posters/v{posters.VERSION}/1214.svg").status_code == 302
+
+
+def test_a_slate_is_logged_after_the_answer_and_the_film_remembers_it(app: Flask, vera: Browser) -> None:
+    with vera.get("/"):
+        pass
+    with app.app_context():
+        logged = db.session.query(SlateRow).one()
+        assert logged.engine == "popularity"
+        assert logged.movie_ids[:2] == [2571, 5952]
+    vera.submit("/movies/5952/watched")
+    assert rows(app, vera.user_id)[0].found_by == "popularity"
+    assert "found by" in vera.get("/history").text
+
+
+def test_the_masthead_grows_with_the_role(as_viewer: Browser, as_admin: Browser, as_scientist: Browser) -> None:
+    def words(browser: Browser) -> list[str]:
+        return re.findall(r'class="mast-link"[^>]*>([^<]+)<', browser.get("/history").text)
+
+    assert words(as_viewer) == ["Home", "Search", "History"]
+    assert words(as_scientist) == ["Home", "Search", "History", "Lab"]
+    assert words(as_admin) == ["Home", "Search", "History", "Admin"]
+
+
+def test_names_of_people_are_only_text(app: Flask, catalogue: dict[str, int]) -> None:
+    with app.app_context():
+        person = accounts.create("<b>ana", "correct horse battery 9").id
+    text = app.test_client().enter(person).get("/").text
+    assert "<b>ana" not in text
+    assert "&lt;b&gt;ana" in text
+
+
+def test_every_icon_and_static_file_that_a_template_names_is_there(app: Flask) -> None:
+    package = Path(app.root_path)
+    sprite = set(re.findall(r'id="i-([\w-]+)"', (package / "static" / "icons.svg").read_text()))
+    for template in package.glob("templates/**/*.html"):
+        text = template.read_text()
+        named = set(re.findall(r"""\bicon\(\s*["']([\w-]+)["']""", text))
+        assert named <= sprite, f"{template.name}: {named - sprite} not in icons.svg: add to tools/vendor_frontend.py"
+        for name in re.findall(r"""asset\(["']([^"']+)["']\)""", text):
+            assert (package / "static" / name).is_file(), f"{template.name} names {name}"
+        assert "|safe" not in text.replace(" ", ""), f"{template.name}: nothing is safe"
+        assert not re.search(r"<script(?![^>]*\bsrc=)", text), (
+            f"{template.name}: no inline script, the policy forbids it"
+        )
