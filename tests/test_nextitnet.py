@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -102,40 +103,57 @@ def test_no_tensor_of_positions_times_items() -> None:
 # The batches
 
 
+def pairs(batches: list[windows.Batch]) -> list[tuple[int, int]]:
+    """Each input and what is to follow it."""
+    return [
+        (int(a), int(b))
+        for batch in batches
+        for a, b in zip(np.concatenate([part[part > 0] for part in batch.inputs]), batch.targets, strict=True)
+    ]
+
+
 @pytest.mark.parametrize(("length", "positions"), [(4, 16), (50, 16), (7, 100_000)])
 def test_each_target_comes_once_an_epoch_after_what_preceded_it(length: int, positions: int) -> None:
     data = chain(viewers=30, length=13)
     made = windows.Windows(data, length, positions)
-    pairs = [(a, b) for h in data.histories() for a, b in zip(h.items[:-1], h.items[1:], strict=True)]
+    wanted = sorted((a, b) for h in data.histories() for a, b in pairwise(h.items.tolist()))
     random, cuts = np.random.default_rng(0), []
     for _ in range(3):
         batches = list(made.epoch(random))
         assert len(batches) == made.batches
-        found = [
-            (a, b) for batch in batches for a, b in zip(batch.inputs[batch.inputs > 0], batch.targets, strict=True)
-        ]
-        assert sorted(found) == sorted(pairs)
-        assert all((batch.targets > 0).all() and batch.inputs.shape[1] <= length for batch in batches)
-        cuts.append(sorted(len(row[row > 0]) for batch in batches for row in batch.inputs))
-    assert made.targets == len(pairs)
-    assert length > 13 or cuts[0] != cuts[1], "windows are cut anew each epoch"
+        assert sorted(pairs(batches)) == wanted
+        assert all((batch.targets > 0).all() for batch in batches)
+        rows = [row for batch in batches for part in batch.inputs for row in part]
+        assert max(len(row) for row in rows) <= length
+        cuts.append(sorted(len(row[row > 0]) for row in rows))
+    assert made.targets == len(wanted)
+    assert cuts[0] != cuts[1], "windows are cut anew each epoch"
 
 
 def test_a_window_is_one_viewers_consecutive_views() -> None:
     data = chain(viewers=10, length=13)
     texts = {" ".join(map(str, history.items)) for history in data.histories()}
     for batch in windows.Windows(data, 5, 40).epoch(np.random.default_rng(0)):
-        for row in batch.inputs:
+        for row in (row for part in batch.inputs for row in part):
             assert (row[: np.argmax(row > 0)] == 0).all()
             assert any(f" {' '.join(map(str, row[row > 0]))} " in f" {text} " for text in texts)
 
 
+def test_one_long_history_among_short_ones_costs_no_padding() -> None:
+    data = of_rows([[10, 20]] * 500 + [list(range(10, 5_010, 10))])
+    made = windows.Windows(data, 512, 1_000)
+    batches = list(made.epoch(np.random.default_rng(0)))
+    assert sum(part.size for batch in batches for part in batch.inputs) <= 2 * made.targets
+    assert sorted(pairs(batches)) == sorted((a, b) for h in data.histories() for a, b in pairwise(h.items.tolist()))
+
+
 def test_dropout_scales_what_it_keeps() -> None:
-    drop = training.DropPool(10_000, torch.Generator().manual_seed(1), np.random.default_rng(1))
+    drop = training.DropPool(torch.Generator().manual_seed(1), np.random.default_rng(1))
     dropped = drop(torch.ones(100, 100), 0.3)
     assert dropped.unique().tolist() == pytest.approx([0, 1 / 0.7])
     assert dropped.mean().item() == pytest.approx(1, abs=0.03)
     assert (drop(torch.ones(3), 0) == 1).all()
+    assert drop(torch.ones(600_000), 0.3).mean().item() == pytest.approx(1, abs=0.01), "the pool grows with need"
 
 
 # The start

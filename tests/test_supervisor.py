@@ -229,6 +229,15 @@ def test_a_queue_that_was_left_behind_is_ended_first(folder: Path) -> None:
     valkey.ask_to_end(folder)  # nobody listens on what is left: nothing to do
 
 
+def test_a_queue_whose_folder_is_gone_still_ends_when_asked(folder: Path) -> None:
+    (folder / "i").mkdir()
+    queue = subprocess.Popen(valkey.valkey_command(folder / "i"))
+    wait_for(lambda: (folder / "i" / "valkey.sock").is_socket(), "its socket")
+    shutil.rmtree(folder / "i")
+    queue.terminate()
+    assert queue.wait(5) in (0, 1)  # a refusal would keep it alive
+
+
 def test_a_path_too_long_for_a_socket_is_said(tmp_path: Path) -> None:
     with pytest.raises(valkey.BadConfig, match="too long for a socket"):
         valkey.valkey_command(tmp_path / ("x" * 100))

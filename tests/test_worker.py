@@ -163,7 +163,7 @@ def test_redis_dies_while_nothing_trains(site: Flask, start_worker, valkey) -> N
 def test_redis_dies_while_something_trains(site: Flask, start_worker, valkey) -> None:
     """The training goes on, for its row needs no Redis; then the worker leaves and a new one takes over."""
     process = start_worker()
-    run_id = ask(site, "slow", {"steps": 60})  # 3 s
+    run_id = ask(site, "slow", {"steps": 40})  # 2 s
     trains(site, run_id)
     valkey.kill()
     until(lambda: state_of(site, run_id) == "done", 15)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from movierec.dataset import Holdout
 from movierec.engines import registry
@@ -22,16 +22,22 @@ log = logging.getLogger(__name__)
 ENGINE = "nextitnet"
 MEASURE, CUTOFF, PROTOCOL = "ndcg", 10, "loo-full"
 HOUSE = "the house"
+TRIES = 5  # a first run that was interrupted is ordered again this often: Ctrl-C must not leave a site without one
 
 
 def request_if_fresh() -> int | None:
     """Order the first training where there is data and nothing was ever trained; its run, or None.
 
-    A first run that never reached the queue does not count. Raises what `training.request` raises.
+    A first run that never reached the queue, or that was interrupted, is tried again. Raises what `training.request`
+    raises.
     """
-    never_began = (Run.origin == "first") & (Run.state == "failed") & Run.started_at.is_(None)
-    any_run = db.session.execute(select(Run.id).where(~never_began).limit(1)).first()
-    if any_run is not None or snapshots.current() is None:
+    unlucky = (Run.origin == "first") & (
+        (Run.state == "lost") | ((Run.state == "failed") & Run.started_at.is_(None))  # stopped from outside
+    )
+    others, tries = db.session.execute(
+        select(func.count().filter(~unlucky), func.count().filter(unlucky)).select_from(Run)
+    ).one()
+    if others or tries >= TRIES or snapshots.current() is None:
         return None
     return training.request(ENGINE, {}, origin="first", note="The first run of this site, started by itself.")
 

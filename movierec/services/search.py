@@ -30,8 +30,8 @@ DDL = [
 LONGEST = 200  # characters of a question that are looked at
 SHORT = 8  # letters of a question that are looked for with one of them changed
 THIRDS, TOGETHER = 3, 3  # stretches of a misspelt question, trigrams of each that a title must all have
-RARE, CANDIDATES = 4, 2000  # trigrams of which a title must have one, titles re-ranked
-CLOSE, ALIKE = 70.0, 85.0  # of 100: least likeness to be given at all; likeness that makes looking further needless
+RARE, CANDIDATES = 4, 2000  # trigrams of which a title must have one; titles re-ranked at a time
+CLOSE, ALIKE = 70.0, 90.0  # of 100: least likeness to be given at all; likeness that makes looking further needless
 _LETTERS = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "&": " and "}
 )
@@ -170,23 +170,25 @@ def _by_likeness(folded: str, limit: int) -> list[int]:
     )
     if not counts:
         return []
-    close = _closest(folded, _stretches(trigrams, counts), limit)
-    if not close or close[0][1] < ALIKE:
-        rare = sorted(counts, key=counts.__getitem__)[:RARE]
-        close += _closest(folded, " OR ".join(f'"{trigram}"' for trigram in rare), limit)
-        close.sort(key=lambda pair: -pair[1])
+    rare = sorted(counts, key=counts.__getitem__)[:RARE]
+    close: list[tuple[int, float]] = []
+    for question in [*_stretches(trigrams, counts), " OR ".join(f'"{trigram}"' for trigram in rare)]:
+        close = sorted(close + _closest(folded, question, limit), key=lambda pair: -pair[1])
+        if close and close[0][1] >= ALIKE:
+            break
     return [movie_id for movie_id, _ in close]
 
 
-def _stretches(trigrams: list[str], counts: dict[str, int]) -> str:
-    """For each third of the question: all of its rarest trigrams. One wrong letter spoils two thirds at most."""
+def _stretches(trigrams: list[str], counts: dict[str, int]) -> list[str]:
+    """For each third of the question: all of its rarest trigrams, the rarest third first.
+
+    One wrong letter spoils two thirds at most, and each of the others is in few titles.
+    """
     size = max(1, -(-len(trigrams) // THIRDS))
-    asked = []
-    for at in range(0, len(trigrams), size):
-        rare = sorted({*trigrams[at : at + size]} & counts.keys(), key=counts.__getitem__)[:TOGETHER]
-        if rare:
-            asked.append("(" + " AND ".join(f'"{trigram}"' for trigram in rare) + ")")
-    return " OR ".join(asked)
+    thirds = [{*trigrams[at : at + size]} & counts.keys() for at in range(0, len(trigrams), size)]
+    rarest = [sorted(third, key=counts.__getitem__)[:TOGETHER] for third in thirds if third]
+    rarest.sort(key=lambda third: counts[third[0]])
+    return [" AND ".join(f'"{trigram}"' for trigram in third) for third in rarest]
 
 
 def _closest(folded: str, question: str, limit: int) -> list[tuple[int, float]]:

@@ -29,6 +29,7 @@ def valkey_command(instance: Path) -> list[str]:
     options = {
         "--port": "0", "--unixsocket": str(sock), "--unixsocketperm": "700", "--dir": str(store),
         "--appendonly": "yes", "--maxmemory-policy": "noeviction", "--daemonize": "no",
+        "--save": "", "--shutdown-on-sigterm": "force",  # it ends when asked, even where its folder can't be written
         "--loglevel": "warning", "--logfile": str(store / "valkey.log"),
     }  # fmt: skip
     return [str(binary), *(word for pair in options.items() for word in pair)]

@@ -5,6 +5,7 @@ Letters: B viewers, T steps, P positions with a target, C channels, N items (0 =
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,15 +41,17 @@ def one_thread() -> Iterator[None]:
 class DropPool:
     """Dropout whose masks are cut at random offsets from one drawn pool: drawing anew took most of its time."""
 
-    def __init__(self, largest: int, generator: torch.Generator, random: np.random.Generator) -> None:
-        self._noise = torch.rand(max(1 << 20, 4 * largest), generator=generator)
+    def __init__(self, generator: torch.Generator, random: np.random.Generator) -> None:
+        self._noise = torch.rand(1 << 20, generator=generator)
         self._pools: dict[float, Tensor] = {}
-        self._random = random
+        self._generator, self._random = generator, random
 
     def __call__(self, x: Tensor, rate: float) -> Tensor:
         """x with a share `rate` of its elements zeroed and the rest scaled up."""
         if rate <= 0:
             return x
+        if self._noise.numel() < 4 * x.numel():
+            self._noise, self._pools = torch.rand(8 * x.numel(), generator=self._generator), {}
         if rate not in self._pools:
             self._pools[rate] = (self._noise >= rate).to(x.dtype) / (1 - rate)
         pool = self._pools[rate]
@@ -67,9 +70,10 @@ class Training:
         table = torch.from_numpy(start.item_vectors(data, params.channels, self._random))
         self.prior = start.log_popularity(data)
         self.net = NextItNet(table, torch.tensor(self.prior), params.dilations(), generator)
+        self.average = copy.deepcopy(self.net)  # moving average of the weights: what is judged, kept and served
         self._windows = Windows(data, params.length, params.batch)
         self._buffers = Buffers(data.n_items, self.dtype)
-        self._drop = DropPool(2 * params.batch * params.channels + params.length, generator, self._random)
+        self._drop = DropPool(generator, self._random)
         self.total = params.epochs * self._windows.batches
         self._optimiser = torch.optim.AdamW(self._groups(), lr=params.learning_rate, betas=(0.9, 0.98), fused=True)
         self.note = ""
@@ -115,7 +119,7 @@ class Training:
         if value <= self._best_value:
             return False
         self._best_value = value
-        self._best = {name: weight.clone() for name, weight in self.net.state_dict().items()}
+        self._best = {name: weight.clone() for name, weight in self.average.state_dict().items()}
         return True
 
     def _diverged(self, epoch: int) -> None:
@@ -124,28 +128,29 @@ class Training:
         self.note = f"The loss stopped being a number in epoch {epoch}; the best epoch before it is kept."
 
     def keep_best(self) -> bool:
-        """Put the best epoch's weights into the net; whether there was one."""
+        """Go back to the weights of the best epoch; whether there was one."""
         if self._best is None:
             return False
-        self.net.load_state_dict(self._best)
+        self.average.load_state_dict(self._best)
         return True
 
     def export(self, batches: list[Ints]) -> bytes:
         """The net as an ONNX graph that scores these items (B, T) as the net does."""
-        return checked_onnx(self.net, batches)
+        return checked_onnx(self.average, batches)
 
     def _step(self, batch: Batch, step: int) -> float:
         for group in self._optimiser.param_groups:
             group["lr"] = self._params.learning_rate * self._pace(step)
-        inputs, net = torch.from_numpy(batch.inputs), self.net  # (B, T)
+        net, parts = self.net, [torch.from_numpy(part) for part in batch.inputs]  # (B, T) each
         rates = (self._params.embedding_dropout, self._params.block_dropout, self._params.head_dropout)
-        hidden = net(inputs, self.dtype, rates, self._drop)[inputs > 0]  # (P, C)
+        hidden = torch.cat([net(part, self.dtype, rates, self._drop)[part > 0] for part in parts])  # (P, C)
         loss = cross_entropy(hidden, net.table, net.bias, torch.from_numpy(batch.targets), self._buffers)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._optimiser.step()
         with torch.no_grad():
-            self.net.table[0] = 0
+            net.table[0] = 0
+            torch._foreach_lerp_([*self.average.parameters()], [*net.parameters()], 1 - _memory(step))
         return loss.item()
 
     def _pace(self, step: int) -> float:
@@ -159,5 +164,10 @@ class Training:
     @torch.no_grad()
     def score(self, items: Ints) -> npt.NDArray[np.float32]:
         """(B, N + 1) scores after items (B, T), left-padded."""
-        table: npt.NDArray[np.float32] = self.net.last(torch.from_numpy(items)).numpy()
+        table: npt.NDArray[np.float32] = self.average.last(torch.from_numpy(items)).numpy()
         return table
+
+
+def _memory(step: int) -> float:
+    """How much of the moving average stays at this step: .99 once some hundred steps are behind it."""
+    return min(0.99, (1 + step) / (10 + step))

@@ -15,9 +15,10 @@ from movierec.dataset import Dataset, Ints
 
 @dataclass(frozen=True)
 class Batch:
-    """inputs (B, T) left-padded with 0; targets (P,): what follows each real step, in order."""
+    """inputs: parts (B, T) left-padded with 0, several where lengths differ much; targets (P,): what follows each
+    real step, in order."""
 
-    inputs: Ints
+    inputs: list[Ints]
     targets: Ints
 
 
@@ -60,7 +61,13 @@ class Windows:
         return self._starts[viewer] + begin, end - begin
 
     def _batch(self, first: Ints, size: Ints) -> Batch:
+        """Windows of like sizes go together where one part would be more padding than targets."""
+        alike = np.ceil(np.log2(size)) if size.size * size.max() > 2 * size.sum() else np.zeros(size.size)
+        parts = [self._part(first[alike == kind], size[alike == kind]) for kind in np.unique(alike)]
+        return Batch([inputs for inputs, _ in parts], np.concatenate([targets for _, targets in parts]))
+
+    def _part(self, first: Ints, size: Ints) -> tuple[Ints, Ints]:
         step = np.arange(int(size.max())) - (size.max() - size)[:, None]  # (B, T), negative = padding
         real = step >= 0
         at = np.where(real, first[:, None] + step, 0)
-        return Batch(self._items[at] * real, self._items[at[real] + 1])
+        return self._items[at] * real, self._items[at[real] + 1]
