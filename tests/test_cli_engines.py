@@ -149,9 +149,7 @@ def test_the_worker_command_becomes_the_worker(trainable: Flask, valkey) -> None
     """It is replaced by `python -m movierec.worker`, which says what is missing."""
     valkey.kill()
     env = {name: str(trainable.config[name]) for name in ("INSTANCE_DIR", "DATA_DIR", "MODELS_DIR", "REDIS_URL")}
-    flask = Path(sys.executable).parent / "flask"
-    done = subprocess.run(
-        [str(flask), "--app", "movierec", "worker"], cwd=HERE.parent, env=env, capture_output=True, text=True, check=False
-    )
+    command = [str(Path(sys.executable).parent / "flask"), "--app", "movierec", "worker"]
+    done = subprocess.run(command, cwd=HERE.parent, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "The worker ends because Redis does not answer" in done.stderr

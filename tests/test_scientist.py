@@ -88,7 +88,7 @@ def test_the_form_is_drawn_from_the_engines_params(sam: Browser) -> None:
     assert re.search(r'<select[^>]* name="taste".*<option selected>plain</option><option>odd</option>', form, re.S)
     assert "How often it reports. 1 or more." in form
     part = sam.fragment("/lab/form/quick")
-    assert part.text.strip().startswith('<section class="sec" id="train"')
+    assert part.text.strip().startswith('<section class="sec border-t-0" id="train"')
     assert "no_such_library" in sam.get("/lab/form/absent").text
     assert sam.get("/lab/form/nothing").status_code == 404
 

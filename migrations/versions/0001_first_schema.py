@@ -10,7 +10,7 @@ down_revision = None
 SEARCH = (
     "CREATE TABLE search_titles (position INTEGER PRIMARY KEY, movie_id INTEGER NOT NULL, folded TEXT NOT NULL)",
     "CREATE INDEX ix_search_titles_folded ON search_titles (folded)",
-    "CREATE VIRTUAL TABLE search_prefix USING fts5(folded, content='search_titles', content_rowid='position', tokenize='unicode61 remove_diacritics 0', prefix='1 2 3', detail=none, columnsize=0)",
+    "CREATE VIRTUAL TABLE search_prefix USING fts5(folded, content='search_titles', content_rowid='position', tokenize='unicode61 remove_diacritics 0', prefix='1 2 3 4', detail=none, columnsize=0)",
     "CREATE VIRTUAL TABLE search_trigram USING fts5(folded, content='search_titles', content_rowid='position', tokenize='trigram', detail=none, columnsize=0)",
     "CREATE VIRTUAL TABLE search_trigram_terms USING fts5vocab('search_trigram', 'row')",
     "CREATE TABLE search_trigrams (trigram TEXT PRIMARY KEY, titles INTEGER NOT NULL) WITHOUT ROWID",

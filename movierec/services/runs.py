@@ -23,7 +23,8 @@ from movierec.tables import ACTIVE_STATES, MetricRow, Run, Snapshot, User
 NAMES = {
     "ndcg": "NDCG", "hr": "Hit rate", "mrr": "MRR", "loss": "Loss",
     "latency_p50_ms": "Latency, half of the lists within", "latency_p95_ms": "Latency, 95 % of the lists within",
-    "fit_cpu_s": "CPU time of the training", "peak_memory_mb": "Memory at its fullest", "artifact_mb": "Artefact",
+    "fit_cpu_s": "CPU time of the training", "peak_memory_mb": "Memory at its fullest",
+    "artifact_mb": "Size of its files",
 }  # fmt: skip
 
 
