@@ -66,6 +66,15 @@ def test_with_no_run_at_all_the_best_known_unseen_films_are_given_and_it_is_said
     assert slate.origin == Facts("popularity")
 
 
+@pytest.mark.parametrize(
+    ("state", "said"), [("running", "is being trained right now"), ("done", "No engine is on air"), ("failed", "yet")]
+)
+def test_while_nothing_is_on_air_the_list_says_why(mina: int, state: str, said: str) -> None:
+    with writing() as session:
+        session.add(Run(engine="nextitnet", params={}, state=state, code_version="1"))
+    assert said in (recommending.slate_for(mina, 3).fallback or "")
+
+
 def test_the_engines_order_is_kept_and_no_watched_or_unknown_film_comes(mina: int, catalogue: dict[str, int]) -> None:
     play(Scripted([*catalogue.values(), 31337], lambda _, k: [1212, 31337, 1214, 670, 1212]))
     slate = recommending.slate_for(mina, 2)

@@ -46,7 +46,7 @@ def init_app(app: Flask) -> None:
         nav=nav, now=_now, site_data=catalogue.source, demo_site=settings.demo,
     )  # fmt: skip
     app.jinja_env.filters.update(
-        ago=ago, exact=exact, day=day, figures=figures, hours=hours, percent=percent, digits=digits, sentence=sentence
+        ago=ago, exact=exact, day=day, figures=figures, hours=hours, percent=percent, digits=digits
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals["ui"] = app.jinja_env.get_template("macros.html").module
@@ -150,8 +150,3 @@ def digits(value: float, places: int = 3) -> str:
     text = f"{abs(value):.{places}f}"
     text = text[1:] if text.startswith("0.") else text
     return f"\u2212{text}" if value < 0 and float(f"{value:.{places}f}") else text
-
-
-def sentence(words: list[str]) -> str:
-    """ "Alien, Heat and Brazil"."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""

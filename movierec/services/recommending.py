@@ -20,7 +20,7 @@ from movierec.extensions import db, writing
 from movierec.services import catalogue
 from movierec.services.catalogue import Card
 from movierec.services.station import Facts, OnAir, station
-from movierec.tables import Movie, Serving, SlateRow, User, View
+from movierec.tables import ACTIVE_STATES, Movie, Run, Serving, SlateRow, User, View
 
 K = 42  # films on a home page: the first pick and what its lists hold
 SPARE = 10  # asked for beyond k, for films that have left the catalogue since the training
@@ -128,7 +128,8 @@ def _make(viewer_id: int, k: int, version: int, begun: float) -> tuple[Slate, bo
             else "The engine is still loading, so this list shows what most viewers watched. Yours is here in a moment."
         )
     elif on_air.engine is None:
-        fallback = "No engine is trained yet, so this list shows what most viewers watched."
+        fallback = _nothing_trained()
+        final = False  # soon there may be
     else:
         found, fallback, notice, final_answer = _ask(on_air, watched, k)
         final = final and final_answer
@@ -141,6 +142,15 @@ def _make(viewer_id: int, k: int, version: int, begun: float) -> tuple[Slate, bo
             notice = _joined(notice, "The list ends with films that most viewers watched.")
     milliseconds = 1000 * (perf_counter() - begun)
     return Slate(films, facts, why, fallback, notice, cold, viewer_id, milliseconds), final
+
+
+def _nothing_trained() -> str:
+    """Why nothing is on air: the first training is at it, or a scientist has to decide."""
+    if db.session.scalar(select(Run.id).where(Run.state.in_(ACTIVE_STATES)).limit(1)):
+        return "An engine is being trained right now. Until it is on air, this list shows what most viewers watched."
+    if db.session.scalar(select(Run.id).where(Run.state == "done").limit(1)):
+        return "No engine is on air, so this list shows what most viewers watched."
+    return "No engine is trained yet, so this list shows what most viewers watched."
 
 
 def _watched(viewer_id: int) -> _Watched:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ DDL = [
     "CREATE TABLE search_trigrams (trigram TEXT PRIMARY KEY, titles INTEGER NOT NULL) WITHOUT ROWID",
 ]
 LONGEST = 200  # characters of a question that are looked at
+FEW = 20  # titles that are looked through for an unfinished word
 SHORT = 8  # letters of a question that are looked for with one of them changed
 THIRDS, TOGETHER = 3, 3  # stretches of a misspelt question, trigrams of each that a title must all have
 RARE, CANDIDATES = 4, 2000  # trigrams of which a title must have one; titles re-ranked at a time
@@ -40,6 +41,9 @@ _COMMON = {"the", "a", "an", "of", "and"}
 _APOSTROPHES = re.compile(r"['’‘ʼ`´]")
 _BREAKS = re.compile(r"[\W_]+")
 _YEAR = re.compile(r"(18|19|20)\d\d")
+
+
+Ask = Callable[[str, tuple[Any, ...]], list[Any]]  # runs one statement and gives its rows
 
 
 def fold(text: str) -> str:
@@ -99,14 +103,14 @@ def find(question: str, limit: int = 10) -> Found:
     folded = fold(question[:LONGEST])
     if not folded:
         return Found([])
-    words = folded.split()
-    found = _exact(folded) + _by_prefix(words, limit * 2)
+    ask, words = _connection(), folded.split()
+    found = _by_words(ask, folded, words, limit * 2)
     if not found and len(words) > 1 and _YEAR.fullmatch(words[-1]):
         wider = find(" ".join(words[:-1]), limit * 5)
         return Found(_of_year(wider.movie_ids, int(words[-1]))[:limit], wider.guessed)
     if found:
         return Found(list(dict.fromkeys(found))[:limit])
-    likely = _one_letter_off(folded) + _by_likeness(folded, limit)
+    likely = _one_letter_off(ask, folded) + _by_likeness(ask, folded, limit)
     return Found(list(dict.fromkeys(likely))[:limit], guessed=True)
 
 
@@ -121,31 +125,44 @@ def highlight(title: str, question: str) -> list[tuple[str, bool]]:
     return [piece for piece in pieces if piece[0]]
 
 
-def _exact(folded: str) -> list[int]:
-    rows = _run(
-        "SELECT movie_id FROM search_titles WHERE folded IN (?, ?, ?) ORDER BY position LIMIT 10",
-        (folded, f"the {folded}", f"a {folded}"),
-    )
-    return [movie_id for (movie_id,) in rows]
+def _by_words(ask: Ask, folded: str, words: list[str], limit: int) -> list[int]:
+    """Films whose title has the words, those first of which it is the whole title."""
+    whole = (folded, f"the {folded}", f"a {folded}")
+    rows = _by_prefix(ask, words, limit)
+    if len(rows) < limit:  # these are all: the whole titles are among them
+        first = [movie_id for movie_id, title in rows if title in whole]
+    else:
+        exact = ask("SELECT position, movie_id FROM search_titles WHERE folded IN (?, ?, ?) LIMIT 100", whole)
+        first = [movie_id for _, movie_id in sorted(exact)]
+    return first + [movie_id for movie_id, _ in rows]
 
 
-def _by_prefix(words: list[str], limit: int) -> list[int]:
-    """Films with all words, the last one perhaps unfinished; where there is none, all perhaps unfinished."""
+def _by_prefix(ask: Ask, words: list[str], limit: int) -> list[tuple[int, str]]:
+    """Titles with all words, the last one perhaps unfinished; where there is none, all perhaps unfinished."""
     telling = [word for word in words if word not in _COMMON] or words  # thousands of titles have the others
-    finished = [f'"{word}"' for word in telling]
-    asked = [" AND ".join([*finished[:-1], f"{finished[-1]}*"]), " AND ".join(f"{word}*" for word in finished)]
-    for question in asked[: len(telling)]:
-        rows = _run(
-            "SELECT movie_id FROM search_prefix JOIN search_titles ON position = search_prefix.rowid "
-            "WHERE search_prefix MATCH ? ORDER BY search_prefix.rowid LIMIT ?",
-            (question, limit),
-        )
-        if rows:
-            break
-    return [movie_id for (movie_id,) in rows]
+    *finished, last = [f'"{word}"' for word in telling]
+    if not finished:
+        return _matching(ask, f"{last}*", limit)
+    few = _matching(ask, " AND ".join(finished), FEW)
+    begun = [row for row in few if f" {telling[-1]}" in f" {row[1]}"]
+    if len(begun) >= limit or (begun and len(few) < FEW):
+        return begun[:limit]  # looking through a few titles beats merging all words that begin so
+    if len(few) == FEW:
+        begun = _matching(ask, " AND ".join([*finished, f"{last}*"]), limit)
+    return begun or _matching(ask, " AND ".join(f"{word}*" for word in [*finished, last]), limit)
 
 
-def _one_letter_off(folded: str) -> list[int]:
+def _matching(ask: Ask, question: str, limit: int) -> list[tuple[int, str]]:
+    """(movie id, folded title), best known first."""
+    return ask(
+        "SELECT movie_id, search_titles.folded FROM search_prefix "
+        "JOIN search_titles ON position = search_prefix.rowid "
+        "WHERE search_prefix MATCH ? ORDER BY search_prefix.rowid LIMIT ?",
+        (question, limit),
+    )
+
+
+def _one_letter_off(ask: Ask, folded: str) -> list[int]:
     """Short titles of which one letter is wrong, missing, too many or swapped: they need not share a trigram."""
     if len(folded) > SHORT or not folded.isascii():
         return []
@@ -153,7 +170,7 @@ def _one_letter_off(folded: str) -> list[int]:
     near = {head + tail[1:] for head, tail in cuts if tail}
     near |= {head + tail[1] + tail[0] + tail[2:] for head, tail in cuts if len(tail) > 1}
     near |= {head + letter + rest for head, tail in cuts for letter in _KEYS for rest in (tail, tail[1:])}
-    rows = _run(
+    rows = ask(
         f"SELECT movie_id FROM search_titles WHERE folded IN ({', '.join('?' * len(near))}) "  # noqa: S608
         "ORDER BY position LIMIT 10",
         tuple(near),
@@ -161,19 +178,19 @@ def _one_letter_off(folded: str) -> list[int]:
     return [movie_id for (movie_id,) in rows]
 
 
-def _by_likeness(folded: str, limit: int) -> list[int]:
+def _by_likeness(ask: Ask, folded: str, limit: int) -> list[int]:
     """Titles that share a stretch of the question, or else its rarest trigrams; the most alike first."""
     trigrams = [folded[at : at + 3] for at in range(len(folded) - 2)]
     marks = ", ".join("?" * len(trigrams))
     counts: dict[str, int] = dict(
-        _run(f"SELECT trigram, titles FROM search_trigrams WHERE trigram IN ({marks})", tuple(trigrams))  # noqa: S608
+        ask(f"SELECT trigram, titles FROM search_trigrams WHERE trigram IN ({marks})", tuple(trigrams))  # noqa: S608
     )
     if not counts:
         return []
     rare = sorted(counts, key=counts.__getitem__)[:RARE]
     close: list[tuple[int, float]] = []
     for question in [*_stretches(trigrams, counts), " OR ".join(f'"{trigram}"' for trigram in rare)]:
-        close = sorted(close + _closest(folded, question, limit), key=lambda pair: -pair[1])
+        close = sorted(close + _closest(ask, folded, question, limit), key=lambda pair: -pair[1])
         if close and close[0][1] >= ALIKE:
             break
     return [movie_id for movie_id, _ in close]
@@ -191,9 +208,9 @@ def _stretches(trigrams: list[str], counts: dict[str, int]) -> list[str]:
     return [" AND ".join(f'"{trigram}"' for trigram in third) for third in rarest]
 
 
-def _closest(folded: str, question: str, limit: int) -> list[tuple[int, float]]:
+def _closest(ask: Ask, folded: str, question: str, limit: int) -> list[tuple[int, float]]:
     """(movie id, likeness of 100) of the best known titles that match, the most alike first."""
-    rows = _run(
+    rows = ask(
         "SELECT movie_id, search_titles.folded FROM search_trigram "
         "JOIN search_titles ON position = search_trigram.rowid "
         "WHERE search_trigram MATCH ? ORDER BY search_trigram.rowid LIMIT ?",
@@ -212,6 +229,7 @@ def _of_year(movie_ids: list[int], year: int) -> list[int]:
     return [movie_id for movie_id in movie_ids if movie_id in of_year]
 
 
-def _run(sql: str, values: tuple[Any, ...]) -> list[Any]:
-    """Straight through the driver: SQLAlchemy's own work would take longer than the search."""
-    return db.session.connection().connection.cursor().execute(sql, values).fetchall()
+def _connection() -> Ask:
+    """Straight to the driver: SQLAlchemy's own work would take longer than the search."""
+    connection: Any = db.session.connection().connection.driver_connection
+    return lambda sql, values: connection.execute(sql, values).fetchall()
