@@ -48,6 +48,13 @@ def when_ready(_server):
     gc.freeze()
 
 
+def post_worker_init(worker):
+    """After the fork: what is on air is loaded before anybody asks, and followed while nobody does."""
+    from movierec.services.station import follow
+
+    follow(worker.wsgi)
+
+
 def post_fork(_server, _worker):
     """A worker whose master was killed would keep the port: it ends with its master."""
     if sys.platform == "linux":

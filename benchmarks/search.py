@@ -15,7 +15,8 @@ from pathlib import Path
 
 from movierec import config, create_app
 from movierec.extensions import db, writing
-from movierec.services import search
+from movierec.services import search, storage
+from movierec.sources.titles import fold
 
 LIKE = "SELECT id FROM movies WHERE title LIKE ? ORDER BY rank LIMIT 6"
 STARTER = Path(__file__).resolve().parent.parent / "data" / "starter"
@@ -28,7 +29,7 @@ def words_of_titles() -> Counter[str]:
     counted: Counter[str] = Counter()
     for path in sorted(STARTER.glob("*.csv")):
         with path.open(newline="", encoding="utf-8") as file:
-            counted.update(word for row in csv.DictReader(file) for word in search.fold(row["title"]).split())
+            counted.update(word for row in csv.DictReader(file) for word in fold(row["title"]).split())
     return counted
 
 
@@ -118,14 +119,9 @@ def main() -> None:
     for size in [int(text) for text in sys.argv[1:]] or [10_000, 1_000_000]:
         with tempfile.TemporaryDirectory() as folder:
             places = {key: Path(folder) / key.lower() for key in ("INSTANCE_DIR", "DATA_DIR", "MODELS_DIR")}
-            places["INSTANCE_DIR"].mkdir()
-            (places["INSTANCE_DIR"] / "movierec.sqlite3").touch()
             app = create_app({key: default for key, (default, _) in config.KEYS.items()} | places)
+            storage.prepare(app)
             with app.app_context():
-                db.create_all()
-                with db.engine.begin() as connection:
-                    for statement in search.DDL:
-                        connection.exec_driver_sql(statement)
                 measure(size)
                 db.session.remove()
                 db.engine.dispose()

@@ -21,6 +21,7 @@ def create_app(overrides: dict[str, Any] | None = None) -> Flask:
 
     app = Flask(__name__)
     app.config.from_mapping(config.read(overrides))
+    app.logger.setLevel(app.config["LOG_LEVEL"])  # named movierec: the parent of every logger of ours
     extensions.init_app(app)
     blueprints.init_app(app)
     cli.init_app(app)

@@ -22,13 +22,13 @@ import time
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 import movierec.artifact_files as files
+from movierec import config
 from movierec.artifact_files import Arrays, ArtifactError, BadArtifact, Content, DiskFull, FileFacts, Manifest
 from movierec.dataset import History, ItemIndex
 from movierec.engines import registry
@@ -38,7 +38,7 @@ Extra = Mapping[str, Content]  # file name -> what is in it
 
 __all__ = [
     "ArtifactError", "BadArtifact", "DiskFull", "Manifest", "Orphan", "Saved",
-    "delete", "load", "orphans", "read_extra", "save", "sweep_temporary", "verify",
+    "delete", "load", "orphans", "save", "sweep_temporary", "verify",
 ]  # fmt: skip
 
 MANIFEST, STATE, INDEX, TEMPORARY = "manifest.json", "state.npz", "index.npz", ".tmp"
@@ -124,17 +124,6 @@ def load(
 def verify(root: Path, engine_slug: str, folder: str, *, sha256: str | None = None) -> Manifest:
     """The folder's manifest once every file is proven to be what was written. Raises BadArtifact."""
     return _verified(_located(root, engine_slug, folder), engine_slug, folder, sha256)
-
-
-def read_extra(root: Path, engine_slug: str, folder: str, name: str) -> bytes:
-    """One extra file, verified (the others are not read). Raises BadArtifact."""
-    path = _located(root, engine_slug, folder)
-    facts = _manifest(path, engine_slug, folder, None).files.get(name)
-    if facts is None:
-        raise BadArtifact(f"{MANIFEST}: lists no file of that name.")
-    files.check_file(path / name, facts)
-    with files.open_plain(path / name) as file:
-        return file.read()
 
 
 def delete(root: Path, engine_slug: str, folder: str) -> bool:
@@ -287,11 +276,7 @@ def _refuse_not_finite(state: Arrays) -> None:
 
 
 def _versions() -> dict[str, str]:
-    try:
-        ours = metadata.version("movierec")
-    except metadata.PackageNotFoundError:  # run from a checkout
-        ours = "checkout"
-    return {"movierec": ours, "numpy": np.__version__, "python": platform.python_version()}
+    return {"movierec": config.VERSION, "numpy": np.__version__, "python": platform.python_version()}
 
 
 def _no_room(root: Path, need: int) -> str:

@@ -10,7 +10,14 @@ from typing import Any
 import click
 from flask import Flask
 
-from movierec.extensions import BadDatabase
+from sqlalchemy.exc import OperationalError
+
+from movierec.extensions import BadDatabase, busy, unwritable
+from movierec.services.errors import ServiceError
+
+BUSY = "The database is busy: another process is writing to it. Nothing was changed by this step; try again."
+FULL = "The disk is full or read-only: make room or mend it, then try again."
+OTHER = "The database can't be used ({reason}): `flask doctor` says more."
 
 
 def init_app(app: Flask) -> None:
@@ -22,7 +29,7 @@ def init_app(app: Flask) -> None:
 
 
 def _spoken(command: click.Command) -> click.Command:
-    """Where there is no usable database yet, every command says so in one sentence."""
+    """What a service refuses, and a database that can't be used, become one sentence on stderr and exit status 1."""
     invoke = command.invoke
     if invoke.__name__ == "run_spoken":  # a second app of this process: the command is one and the same
         return command
@@ -30,8 +37,13 @@ def _spoken(command: click.Command) -> click.Command:
     def run_spoken(context: click.Context) -> Any:
         try:
             return invoke(context)
+        except ServiceError as error:
+            raise click.ClickException(error.message) from None
         except BadDatabase as error:
             raise click.ClickException(str(error)) from None
+        except OperationalError as error:
+            said = BUSY if busy(error) else FULL if unwritable(error) else OTHER.format(reason=error.orig)
+            raise click.ClickException(said) from None
 
     command.invoke = run_spoken  # type: ignore[method-assign,assignment]
     return command

@@ -12,10 +12,8 @@ from typing import Any
 
 import click
 from flask.cli import AppGroup
-from sqlalchemy.exc import OperationalError
 
 from movierec.services import first_data, importing, snapshots
-from movierec.services.errors import ServiceError
 from movierec.services.importing import ImportReport
 from movierec.services.snapshot_files import Progress
 
@@ -26,7 +24,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object 
 
 @contextmanager
 def told() -> Iterator[Progress]:
-    """A progress bar on standard error for each thing that is being done; a refusal ends in one sentence."""
+    """A progress bar on standard error for each thing that is being done, ended whatever comes."""
     bars: dict[str, Any] = {}
 
     def close() -> None:
@@ -42,11 +40,7 @@ def told() -> Iterator[Progress]:
 
     try:
         yield progress
-    except (ServiceError, OperationalError) as error:
-        close()
-        said = error.message if isinstance(error, ServiceError) else f"The database can't be used ({error.orig})."
-        raise click.ClickException(said) from None
-    else:
+    finally:
         close()
 
 
@@ -83,10 +77,12 @@ def enrich(path: Path, as_json: bool) -> None:
 
 @data.command()
 @click.argument("name")
-def fetch(name: str) -> None:
+@as_json
+def fetch(name: str, as_json: bool) -> None:
     """Download MovieLens from GroupLens, checked and resumable; prints where it lies."""
     with told() as progress:
-        click.echo(first_data.download(name, progress))
+        path = first_data.download(name, progress)
+    click.echo(json.dumps({"name": name, "path": str(path)}) if as_json else path)
 
 
 @data.command()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -14,21 +13,11 @@ from flask.cli import with_appcontext
 
 from movierec.engines import registry
 from movierec.services import first_run, knobs, runs, serving, snapshots, sweeping, training, training_job
-from movierec.services.errors import ServiceError
 from movierec.tables import MetricRow, Run
 
 CONSOLE = "the console"
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable, on stdout.")
-
-
-@contextmanager
-def in_plain_words() -> Iterator[None]:
-    """A service's refusal becomes one sentence on stderr and exit status 1."""
-    try:
-        yield
-    except ServiceError as error:
-        raise click.ClickException(error.message) from error
 
 
 def progress_line(number: str) -> Callable[[str, int, int, Mapping[str, float]], None]:
@@ -46,9 +35,10 @@ def progress_line(number: str) -> Callable[[str, int, int, Mapping[str, float]],
 def show(run: Run, rows: list[MetricRow], machine: bool) -> None:
     """A run's metric rows, as a table or as JSON."""
     if machine:
-        click.echo(json.dumps(runs.as_dicts(run, rows), indent=1))
+        _print_json(runs.as_dicts(run, rows))
         return
-    click.echo(f"run {run.id}: {run.engine}, {run.state}{f' ({run.reason})' if run.reason else ''}")
+    state = "no sign of life: `flask sweep` ends it" if runs.silent(run) else run.state
+    click.echo(f"run {run.id}: {run.engine}, {state}{f' ({run.reason})' if run.reason else ''}")
     for row in rows:
         value = "not measured" if row.value is None else f"{row.value:.4f}"
         interval = "" if row.low is None else f"[{row.low:.4f}, {row.high:.4f}]"
@@ -75,7 +65,7 @@ def engines(as_json: bool) -> None:
         for listing in registry.listings()
     ]
     if as_json:
-        click.echo(json.dumps(listed, indent=1))
+        _print_json(listed)
         return
     for listing in listed:
         click.echo(f"{listing['engine']:14} {listing['absent'] or listing['summary']}")
@@ -99,12 +89,14 @@ def train(engine: str, settings: tuple[str, ...], seed: int | None, note: str, q
         if not equals:
             raise click.BadParameter(f"{setting!r} is not of the form knob=value", param_hint="--set")
         given[name] = value
-    with in_plain_words():
-        run_id = training.request(engine, given, seed=seed, note=note, enqueue=queued)
-        click.echo(f"run {run_id}", err=True)
-        if not queued:
-            _train_here(run_id)
-        show(runs.get(run_id), runs.metric_rows(run_id), as_json)
+    run_id = training.request(engine, given, seed=seed, note=note, enqueue=queued)
+    click.echo(f"run {run_id}", err=True)
+    if queued and as_json:  # nothing is measured yet: the run itself, as `flask runs` lists it
+        _print_json(_told(runs.lines(run_id=run_id)[0]))
+        return
+    if not queued:
+        _train_here(run_id)
+    show(runs.get(run_id), runs.metric_rows(run_id), as_json)
     if runs.get(run_id).state not in ("done", "queued", "running"):
         raise SystemExit(1)
 
@@ -127,9 +119,8 @@ def _train_here(run_id: int) -> None:
 def evaluate(run_id: int, protocol: str, as_json: bool) -> None:
     """Measure RUN's artefact again and store its numbers."""
     line = progress_line(f"#{run_id}")
-    with in_plain_words():
-        rows = runs.evaluate(run_id, protocol, lambda done, total: line("evaluating", done, total, {}))
-        show(runs.get(run_id), rows, as_json)
+    rows = runs.evaluate(run_id, protocol, lambda done, total: line("evaluating", done, total, {}))
+    show(runs.get(run_id), rows, as_json)
 
 
 @click.command("runs")
@@ -140,8 +131,8 @@ def list_runs(limit: int, as_json: bool) -> None:
     """List runs, the newest first, with their metric rows."""
     found = runs.lines(limit=limit)
     if as_json:
-        told = [_told(line) | {"metrics": runs.as_dicts(line.run, runs.metric_rows(line.run.id))} for line in found]
-        click.echo(json.dumps(told, indent=1))
+        told = [_told(line) for line in found]
+        _print_json(told)
         return
     for line in found:
         show(line.run, runs.metric_rows(line.run.id), machine=False)
@@ -151,50 +142,64 @@ def _told(line: runs.Line) -> dict[str, Any]:
     names = ("engine", "state", "reason", "params", "artifact", "events", "fit_seconds", "peak_memory", "note")
     moments = {name: getattr(line.run, name) for name in ("created_at", "started_at", "ended_at")}
     return (
-        {"run": line.run.id, "on_air": serving.on_air().run_id == line.run.id, "by": line.by}
+        {"run": line.run.id, "on_air": serving.on_air().run_id == line.run.id, "by": line.by, "silent": line.silent}
         | {name: getattr(line.run, name) for name in names}
         | {name: moment and moment.isoformat() for name, moment in moments.items()}
+        | {"metrics": runs.as_dicts(line.run, runs.metric_rows(line.run.id))}
     )
+
+
+def _print_json(told: Any) -> None:
+    click.echo(json.dumps(told, indent=1))
 
 
 @click.command("put-on-air")
 @click.argument("run_id", metavar="RUN", type=int)
 @click.option("--why", required=True, help="Kept with the change.")
+@as_json
 @with_appcontext
-def put_on_air(run_id: int, why: str) -> None:
+def put_on_air(run_id: int, why: str, as_json: bool) -> None:
     """Serve RUN to viewers from now on."""
-    with in_plain_words():
-        version = serving.on_air().version
-        serving.put_on_air(run_id, user_id=None, who=CONSOLE, why=why, expected_version=version)
-    click.echo(f"run {run_id} is on air")
+    version = serving.on_air().version
+    row = serving.put_on_air(run_id, user_id=None, who=CONSOLE, why=why, expected_version=version)
+    _say({"run": row.run_id, "version": row.version}, f"run {row.run_id} is on air", as_json)
 
 
 @click.command("roll-back")
 @click.option("--why", default="Rolled back.", show_default=True)
+@as_json
 @with_appcontext
-def roll_back(why: str) -> None:
+def roll_back(why: str, as_json: bool) -> None:
     """Serve what was on air before."""
-    with in_plain_words():
-        version = serving.on_air().version
-        row = serving.roll_back(user_id=None, who=CONSOLE, why=why, expected_version=version)
-    click.echo(f"run {row.run_id} is on air again")
+    version = serving.on_air().version
+    row = serving.roll_back(user_id=None, who=CONSOLE, why=why, expected_version=version)
+    _say({"run": row.run_id, "version": row.version}, f"run {row.run_id} is on air again", as_json)
 
 
 @click.command("first-run")
+@as_json
 @with_appcontext
-def order_first_run() -> None:
+def order_first_run(as_json: bool) -> None:
     """Order the first training of a fresh site, if it is one. The worker does this by itself."""
-    with in_plain_words():
-        run_id = first_run.request_if_fresh()
-    click.echo("nothing to do" if run_id is None else f"run {run_id} is queued")
+    run_id = first_run.request_if_fresh()
+    _say({"run": run_id}, "nothing to do" if run_id is None else f"run {run_id} is queued", as_json)
 
 
 @click.command("sweep")
+@as_json
 @with_appcontext
-def sweep() -> None:
+def sweep(as_json: bool) -> None:
     """End runs that nobody works on and remove what they left. The worker does this by itself."""
-    lost, removed = sweeping.sweep(), sweeping.sweep_artifacts()
-    click.echo(f"{len(lost)} runs lost, {len(removed)} artefacts of no run removed")
+    lost, removed = sweeping.sweep(patient=True), sweeping.sweep_artifacts()
+    said = f"{len(lost)} runs lost, {len(removed)} artefacts of no run removed"
+    _say({"lost": lost, "removed": removed}, said, as_json)
+
+
+def _say(told: dict[str, Any], sentence: str, machine: bool) -> None:
+    if machine:
+        _print_json(told)
+    else:
+        click.echo(sentence)
 
 
 @click.command("worker")

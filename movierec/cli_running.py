@@ -11,7 +11,6 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from movierec.services import accounts, doctor, seeding
-from movierec.services.errors import ServiceError
 
 
 def _say(line: str) -> None:
@@ -39,10 +38,7 @@ class _Progress:
 def seed(demo: bool, as_json: bool) -> None:
     """Make the site ready: database, data, first-run checks. Safe to repeat."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    try:
-        done = seeding.seed(app, with_demo=demo, say=_say, progress=_Progress())
-    except ServiceError as error:
-        raise click.ClickException(error.message) from None
+    done = seeding.seed(app, with_demo=demo, say=_say, progress=_Progress())
     if as_json:
         token = None if done.administrator else accounts.new_setup_token()
         result = asdict(done) | {"setup_path": f"/setup?token={token}" if token else None}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -39,16 +41,11 @@ CHOICES = {
     "LOG_LEVEL": ("DEBUG", "INFO", "WARNING", "ERROR"),
 }
 
-PLACEHOLDERS = {
-    "changeme",
-    "change-me",
-    "secret",
-    "secret_key",
-    "your-secret-key",
-    "dev",
-    "development",
-    "!!changeme!!",
-}
+PLACEHOLDERS = (
+    {"changeme", "change-me", "secret", "secret_key", "your-secret-key", "dev", "development", "!!changeme!!"}
+)
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})  # this machine's own names: a site always answers to them
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (what listens on every address, and where to ask it)
 
 
 class BadConfig(Exception):
@@ -66,6 +63,8 @@ def read(overrides: dict[str, Any] | None = None, environ: dict[str, str] | None
     config: dict[str, Any] = dict(raw)
     for key in ("INSTANCE_DIR", "DATA_DIR", "MODELS_DIR"):
         config[key] = (ROOT / str(raw[key])).resolve()
+    given = str(raw["MOVIEREC_DATASETS"])
+    config["MOVIEREC_DATASETS"] = str((ROOT / given).resolve()) if given else ""
     for key, low, high in (("PORT", 1, 65535), ("TRUSTED_PROXIES", 0, 10), ("WEB_CONCURRENCY", 1, 256)):
         config[key] = _whole_number(key, raw[key], low, high)
     for key, choices in CHOICES.items():
@@ -87,6 +86,31 @@ def read(overrides: dict[str, Any] | None = None, environ: dict[str, str] | None
     config["REDIS_URL"] = raw["REDIS_URL"] or f"unix://{quote(str(instance / 'valkey.sock'))}"
     config["HTTPS"] = config["PUBLIC_URL"].startswith("https://")
     return config
+
+
+def loopback(host: str) -> bool:
+    """Whether only this machine reaches a server that listens there."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def address(settings: Mapping[str, Any]) -> str:
+    """Where a browser on this machine or, with PUBLIC_URL, anywhere reaches the site. No slash at its end."""
+    host = str(settings["HOST"])
+    shown = "localhost" if host in LOOPBACK or host in ANYWHERE else host
+    return str(settings["PUBLIC_URL"]) or _plain(shown, settings)
+
+
+def own_address(settings: Mapping[str, Any]) -> str:
+    """Where this machine reaches the web server itself, whatever stands in front of it."""
+    host = str(settings["HOST"])
+    return _plain(ANYWHERE.get(host, host), settings)
+
+
+def _plain(host: str, settings: Mapping[str, Any]) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings['PORT']}"
 
 
 def _environment(file: Path) -> dict[str, str]:

@@ -70,7 +70,7 @@ class Session(Base):
 
 
 class LoginAttempt(Base):
-    """A failed sign-in, for the throttle. `name_key` may be nobody's."""
+    """A failed sign-in, or a place that a name signed in from, for the throttle. `name_key` may be nobody's."""
 
     __tablename__ = "login_attempts"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -185,7 +185,7 @@ class Run(Base):
     artifact_sha256: Mapped[str | None] = mapped_column(String(64))  # of its manifest: pins every byte of the folder
     artifact_bytes: Mapped[int | None]
     code_version: Mapped[str] = mapped_column(String(32))
-    fit_seconds: Mapped[float | None]
+    fit_seconds: Mapped[float | None]  # of CPU time, all threads together
     peak_memory: Mapped[int | None]  # bytes
     note: Mapped[str] = mapped_column(default="")
     origin: Mapped[str] = mapped_column(String(16), default="person")  # or "first" of a fresh site
@@ -244,7 +244,7 @@ class ServingChange(Base):
 
 
 class SlateRow(Base):
-    """A list that a viewer was given: what was on it, who made it, how long it took."""
+    """A list that a viewer was given: who made it, which films it put there itself, how long it took."""
 
     __tablename__ = "slates"
     id: Mapped[int] = mapped_column(primary_key=True)

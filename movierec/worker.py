@@ -33,7 +33,7 @@ from movierec.services.errors import ServiceError
 
 PR_SET_PDEATHSIG = 1
 ATTEMPT = "MOVIEREC_ATTEMPT_ID"  # how the worker knows which attempt its work-horse held
-TEND_EVERY = 5  # seconds between two looks after the runs
+TEND_EVERY = 3  # seconds between two looks after the runs
 BEHIND_SERVING = 5  # niceness of a training: who asks for films comes first
 
 STOPPED = "The worker was stopped while it trained. Start it again."
@@ -54,7 +54,7 @@ class Worker(rq.Worker):
     def __init__(self, queues: Any, *args: Any, **kwargs: Any) -> None:
         kwargs |= {
             "serializer": JSONSerializer,
-            "worker_ttl": 20,  # it blocks for 15 s less than this: the runs are tended in between
+            "worker_ttl": 15 + TEND_EVERY,  # it blocks for 15 s less than this: the runs are tended in between
             "default_worker_ttl": None,
             "job_monitoring_interval": TEND_EVERY,
             "maintenance_interval": TEND_EVERY,
@@ -63,6 +63,7 @@ class Worker(rq.Worker):
         for each in self.queues:
             each.serializer = JSONSerializer
         self.attempt_id = ""
+        self.deaths: list[dict[str, Any]] = []  # of work-horses, not yet on their rows
         self.gave_up = False  # left because Redis went away
         self.stopping = False
         self._refused = ""
@@ -99,8 +100,18 @@ class Worker(rq.Worker):
         super().handle_work_horse_killed(job, retpid, ret_val, rusage)
         peak = rusage.ru_maxrss * 1024
         state, reason = ("lost", STOPPED) if self.stopping else ("failed", _how_it_died(ret_val, peak))
+        told = {"run_id": int(job.id), "state": state, "reason": reason}
+        self.deaths.append(told | {"attempt_id": self.attempt_id, "peak_memory": peak})
+        self.tell_deaths()
+
+    def tell_deaths(self) -> None:
+        """Write down what is known of dead work-horses; what a busy database refuses is told at the next tending."""
         try:
-            end_from_outside(int(job.id), state, reason, attempt_id=self.attempt_id, peak_memory=peak)
+            while self.deaths:
+                end_from_outside(**self.deaths[0])
+                del self.deaths[0]
+        except SQLAlchemyError as error:
+            self.log.warning("run %s has ended, which can't be written yet: %s", self.deaths[0]["run_id"], error)
         finally:
             db.session.remove()
 
@@ -136,6 +147,7 @@ class Worker(rq.Worker):
 
     def tend(self) -> None:
         """Sweep up what was left behind; order the first run of a fresh site."""
+        self.tell_deaths()
         try:
             for run_id in sweeping.sweep():
                 self.log.warning("run %s was lost", run_id)
@@ -191,7 +203,8 @@ def main() -> int:
             db.session.remove()
             worker = Worker([queue(redis(patient=True))])
             level = app.config["LOG_LEVEL"]
-            worker.work(logging_level="WARNING" if level == "INFO" else level)  # RQ's INFO is a line every 5 s
+            worker.work(logging_level="WARNING" if level == "INFO" else level)  # RQ's INFO is a line every few seconds
+            worker.tell_deaths()
         except BadDatabase as error:
             sys.stderr.write(f"The worker can't start. {error}\n")
             return 1

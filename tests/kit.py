@@ -14,12 +14,13 @@ from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
+from flask_migrate import upgrade
 from itsdangerous import URLSafeTimedSerializer
 from werkzeug.test import TestResponse
 
 from movierec import config
 from movierec.extensions import db
-from movierec.services import passwords, search, sessions
+from movierec.services import passwords, sessions, storage
 
 PASSWORD = "correct horse battery staple"
 NOON = datetime(2024, 6, 1, 12, 0, tzinfo=UTC)
@@ -118,11 +119,8 @@ def settings(folder: Path, **overrides: Any) -> dict[str, Any]:
 
 
 def make_schema() -> None:
-    """All tables and the search index, without the migrations (which another test compares with this)."""
-    db.create_all()
-    with db.engine.begin() as connection:
-        for statement in search.DDL:
-            connection.exec_driver_sql(statement)
+    """The schema as the migrations make it; once a session, tests get copies of the file."""
+    upgrade(str(storage.MIGRATIONS))
 
 
 def dump(app: Flask, *, leave_out: tuple[str, ...] = ()) -> dict[str, str]:

@@ -32,7 +32,8 @@ def _in_app(app_context):
 @pytest.fixture
 def cheap(monkeypatch):
     """Hashes that cost nothing, where the test is about something else."""
-    monkeypatch.setattr(passwords, "hash_password", lambda _: password_hash())
+    once = password_hash()  # before the patch: it hashes too
+    monkeypatch.setattr(passwords, "hash_password", lambda _: once)
 
 
 def people_count(**wanted):
@@ -152,7 +153,10 @@ def test_a_deleted_person_takes_history_and_sessions_along_and_leaves_the_runs(c
     sessions.begin(mina, remember=True)
     with writing() as session:
         session.add(Run(engine="popularity", params={}, code_version="1", created_by=mina, state="done"))
+    accounts.sign_in("mina", PASSWORD, ALICE, remember=False)
+    refusal("mina", "wrong")
     accounts.remove(mina)
+    assert db.session.execute(select(func.count()).select_from(LoginAttempt)).scalar() == 0
     assert db.session.execute(select(func.count()).select_from(View)).scalar() == 0
     assert db.session.execute(select(Run.created_by)).all() == [(None,)]
     with pytest.raises(NotFound):
@@ -224,7 +228,28 @@ def test_the_right_password_forgives_and_then_all_tries_are_there_again(people):
     for _ in range(3):
         refusal("ana", "wrong")
     accounts.sign_in("ANA", PASSWORD, ALICE, remember=False)
-    assert db.session.execute(select(func.count()).select_from(LoginAttempt)).scalar() == 0
+    failed = select(func.count()).select_from(LoginAttempt).where(LoginAttempt.name_key == "ana")
+    assert db.session.execute(failed).scalar() == 0
+
+
+def test_no_transaction_is_open_while_a_password_is_hashed(people, monkeypatch):
+    people("ada", "admin")
+    user_id = people("ana")
+    open_ones = []
+
+    def spied(real):
+        def spy(*args):
+            open_ones.append(db.session().in_transaction())
+            return real(*args)
+
+        return spy
+
+    for name in ("matches", "hash_password"):
+        monkeypatch.setattr(passwords, name, spied(getattr(passwords, name)))
+    viewer = sessions.viewer(accounts.sign_in("ana", PASSWORD, ALICE, remember=False))
+    accounts.change_password(viewer, PASSWORD, "another good password", ALICE)
+    accounts.reset_password(user_id)
+    assert open_ones == [False] * 4
 
 
 def test_a_hash_with_yesterdays_parameters_is_renewed_at_sign_in(people):

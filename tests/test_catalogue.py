@@ -79,6 +79,8 @@ def test_genres_and_decades_are_counted(app_context: Flask, catalogue: dict[str,
     assert films.genres() == sorted(films.genres(), key=lambda pair: (-pair[1], pair[0]))
     assert dict(films.decades())["1940s"] == 1
     assert [decade for decade, _ in films.decades()] == sorted(dict(films.decades()), reverse=True)
+    assert films.decades(mina()) == [("1990s", 1), ("1980s", 1), ("1970s", 1)]
+    assert films.decades(NOBODY) == []
 
 
 def test_one_film_with_the_viewers_entry(app_context: Flask, catalogue: dict[str, int]) -> None:

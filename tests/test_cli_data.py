@@ -69,7 +69,7 @@ def test_a_locked_database_is_one_sentence(runner: FlaskCliRunner, monkeypatch: 
     monkeypatch.setattr(importing, "import_starter", locked)
     result = runner.invoke(args=["data", "import", "starter"])
     assert result.exit_code == 1
-    assert "The database can't be used (database is locked)." in result.stderr
+    assert "The database can't be used (database is locked)" in result.stderr
 
 
 def test_enriching(runner: FlaskCliRunner, tmp_path: Path) -> None:
@@ -89,6 +89,8 @@ def test_fetching_says_where_it_lies(runner: FlaskCliRunner, monkeypatch: pytest
 
     monkeypatch.setattr(fetch, "fetch", arrives)
     assert runner.invoke(args=["data", "fetch", "ml-1m"]).stdout == f"{tmp_path / 'ml-1m.zip'}\n"
+    told = json.loads(runner.invoke(args=["data", "fetch", "ml-1m", "--json"]).stdout)
+    assert told == {"name": "ml-1m", "path": str(tmp_path / "ml-1m.zip")}
 
 
 def test_info(runner: FlaskCliRunner, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ from flask import Flask
 from training_kit import HERE, VIEWERS, row_of, state_of
 
 from movierec.extensions import queue, writing
-from movierec.services import serving
-from movierec.tables import View, now
+from movierec.services import runs, serving
+from movierec.tables import Run, View, now
 
 KEYS = {"run", "engine", "protocol", "segment", "split", "metric", "k", "value", "low", "high", "n"}
 
@@ -48,6 +49,22 @@ def test_training_here_prints_progress_apart_from_numbers(flask, trainable: Flas
     assert "loss 0.2500" in done.stderr
     run = row_of(trainable, rows[0]["run"])
     assert (run.state, run.params["seed"], run.params["steps"], run.note) == ("done", 3, 2, "why")
+
+
+def test_machines_are_told_what_was_done(flask) -> None:
+    def told(*words: str):
+        return json.loads(flask(*words, "--json").stdout)
+
+    queued = told("train", "slow", "--queue")
+    assert (queued["run"], queued["state"], queued["metrics"]) == (1, "queued", [])
+    assert queued == told("runs")[0]
+    for _ in range(2):
+        flask("train", "quick")
+    assert told("put-on-air", "2", "--why", "first") == {"run": 2, "version": 1}
+    assert told("put-on-air", "3", "--why", "second") == {"run": 3, "version": 2}
+    assert told("roll-back") == {"run": 2, "version": 3}
+    assert told("first-run") == {"run": None}
+    assert told("sweep") == {"lost": [], "removed": []}
 
 
 def test_training_can_be_left_to_the_worker(flask, trainable: Flask) -> None:
@@ -113,7 +130,7 @@ def catalogue_of():
     """Something that changes what the run's cut-off covers: a view with an id below it."""
 
     def change(app: Flask) -> None:
-        from movierec.tables import Movie, Run, User
+        from movierec.tables import Movie, User
 
         with app.app_context(), writing() as session:
             session.add(User(id=1, name="mina", name_key="mina", password_hash="x"))
@@ -135,6 +152,18 @@ def test_going_on_air_and_back(flask, trainable: Flask) -> None:
     with trainable.app_context():
         assert [change.who for change in serving.changes()] == ["the console"] * 3
     assert [run["on_air"] for run in json.loads(flask("runs", "--json").stdout)] == [False, True]
+
+
+def test_a_run_that_went_silent_is_told_and_swept(flask, trainable: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    flask("train", "quick", "--queue")
+    with trainable.app_context(), writing() as session:
+        run = session.get(Run, 1)
+        run.state, run.attempt_id, run.heartbeat_at = "running", "a", now().replace(year=2020)
+    assert "run 1: quick, no sign of life" in flask("runs").stdout
+    assert [run["silent"] for run in json.loads(flask("runs", "--json").stdout)] == [True]
+    monkeypatch.setattr(runs, "SILENT_AFTER", timedelta(seconds=0.05))
+    assert "1 runs lost" in flask("sweep").output
+    assert state_of(trainable, 1) == "lost"
 
 
 def test_housekeeping(flask, trainable: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

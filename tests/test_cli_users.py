@@ -77,6 +77,19 @@ def test_list_in_words_and_as_json(runner, as_admin, people):
     assert "argon2" not in json.dumps(rows)
 
 
+def test_changes_are_told_to_machines_as_the_list_tells_them(app, runner, as_viewer):
+    def told(*words, **more):
+        return json.loads(runner.invoke(args=["users", *words, "--json"], **more).stdout)
+
+    made = told("create", "Ana", "--role", "scientist", "--password-stdin", input=PASSWORD + "\n")
+    assert (made["name"], made["role"], made["sessions"]) == ("Ana", "scientist", 0)
+    assert made == told("list")[0]
+    assert [told(*words)[key] for *words, key in (
+        ("set-role", "vera", "scientist", "role"), ("set-role", "vera", "scientist", "sessions"),
+        ("disable", "vera", "active"), ("disable", "vera", "sessions"), ("enable", "vera", "active"),
+    )] == ["scientist", 1, False, 0, True]  # fmt: skip
+
+
 def test_list_of_nobody_says_what_to_do(runner):
     assert "flask setup-link" in runner.invoke(args=["users", "list"]).output
     assert runner.invoke(args=["users", "list", "--json"]).output == "[]\n"

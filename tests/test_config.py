@@ -1,6 +1,7 @@
 """Every setting unset, empty, malformed; the secret key made once, by whoever comes first."""
 
 import errno
+import logging
 import os
 import stat
 
@@ -78,6 +79,42 @@ def test_good_values_are_taken(tmp_path):
     assert settings["REDIS_URL"] == given["REDIS_URL"]
     assert settings["DATA_DIR"] == ROOT / "data"
     assert settings["SECRET_KEY"] == KEY
+
+
+@pytest.mark.parametrize(
+    ("settings", "address", "own_address"),
+    [
+        ({}, "http://localhost:5000", "http://127.0.0.1:5000"),
+        ({"HOST": "::1", "PORT": "80"}, "http://localhost:80", "http://[::1]:80"),
+        ({"HOST": "0.0.0.0"}, "http://localhost:5000", "http://127.0.0.1:5000"),
+        ({"HOST": "::"}, "http://localhost:5000", "http://[::1]:5000"),
+        ({"HOST": "127.0.0.2"}, "http://127.0.0.2:5000", "http://127.0.0.2:5000"),
+        ({"HOST": "192.168.1.5"}, "http://192.168.1.5:5000", "http://192.168.1.5:5000"),
+        ({"HOST": "2001:db8::1"}, "http://[2001:db8::1]:5000", "http://[2001:db8::1]:5000"),
+        ({"HOST": "::", "PUBLIC_URL": "https://films.example.org/"}, "https://films.example.org", "http://[::1]:5000"),
+    ],
+)
+def test_where_the_site_is_for_people_and_for_this_machine(tmp_path, settings, address, own_address):
+    made = read(tmp_path, **settings)
+    assert (config.address(made), config.own_address(made)) == (address, own_address)
+
+
+def test_loopback_is_what_only_this_machine_reaches():
+    assert all(map(config.loopback, [*config.LOOPBACK, "127.0.0.2"]))
+    assert not any(map(config.loopback, [*config.ANYWHERE, "192.168.1.5", "2001:db8::1", "example.org", ""]))
+
+
+def test_a_folder_of_data_sets_means_the_same_wherever_one_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read(tmp_path, MOVIEREC_DATASETS="sets")["MOVIEREC_DATASETS"] == str(ROOT / "sets")
+    assert read(tmp_path, MOVIEREC_DATASETS=str(tmp_path))["MOVIEREC_DATASETS"] == str(tmp_path)
+    assert read(tmp_path)["MOVIEREC_DATASETS"] == ""
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "INFO", "ERROR"])
+def test_our_own_logger_says_what_log_level_says(make_app, level):
+    make_app(LOG_LEVEL=level)
+    assert logging.getLevelName(logging.getLogger("movierec.services.jobs").getEffectiveLevel()) == level
 
 
 def test_the_environment_wins_over_the_file(tmp_path, monkeypatch):

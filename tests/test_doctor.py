@@ -18,7 +18,7 @@ from running_kit import give_data, wait_for
 from sqlalchemy import delete
 
 from movierec.extensions import writing
-from movierec.services import demo, doctor, importing, settings, snapshots, storage
+from movierec.services import demo, doctor, importing, jobs, settings, snapshots, storage
 from movierec.supervisor.valkey import valkey_command
 from movierec.tables import Run, Serving, Snapshot
 
@@ -41,12 +41,7 @@ def ready(app: Flask, tmp_path: Path) -> Flask:
     with app.app_context():
         importing.import_source(tmp_path / "given" / "tiny")
     app.config["INSTANCE_DIR"].chmod(0o700)
-    path = storage.path_of(app)
-    path.chmod(0o600)
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
-        connection.execute("INSERT INTO alembic_version VALUES ('0001')")
-        connection.commit()
+    storage.path_of(app).chmod(0o600)
     return app
 
 
@@ -94,6 +89,13 @@ def test_queue_and_worker(ready: Flask, redis_server: str) -> None:
     assert found(ready)["redis"][0] == "warn"
 
 
+def test_redis_that_ends_during_the_examination(ready: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "state", lambda: jobs.QueueState("", workers=1))  # it still answered to this
+    state, message = found(ready)["redis"]
+    assert state == "fail"
+    assert message.startswith("Redis stopped answering (")
+
+
 def test_folders_and_permissions(ready: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage.path_of(ready).chmod(0o644)
     assert "movierec.sqlite3: chmod go= them" in found(ready)["permissions"][1]
@@ -130,7 +132,10 @@ def test_a_database_that_cannot_be_used_ends_the_examination(ready: Flask) -> No
 
 
 def test_an_older_schema(app: Flask) -> None:
-    assert "run `flask seed`" in found(app)["migrations"][1], "the tests' database was made without migrations"
+    with closing(sqlite3.connect(storage.path_of(app))) as connection:
+        connection.execute("DELETE FROM alembic_version")  # as before the first migration
+        connection.commit()
+    assert found(app)["migrations"] == ("fail", "Schema none, but this version needs 0001: run `flask seed`.")
 
 
 def test_data_that_was_damaged(ready: Flask) -> None:

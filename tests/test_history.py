@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from flask import Flask
@@ -131,13 +131,26 @@ def test_two_removals_never_share_a_token(app_context: Flask, ana: int) -> None:
     assert live(ana) == {1200}
 
 
-def test_what_was_removed_long_ago_is_gone_for_good(app_context: Flask, ana: int) -> None:
-    old = history.mark(ana, 1214).view_id
-    history.remove(ana, old)
+def test_what_was_removed_more_than_a_day_ago_stays_removed_and_is_purged(
+    app_context: Flask, ana: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "PURGED_AT_ONCE", 1)
+    for movie in (1214, 1200):
+        history.mark(ana, movie)
+    old = history.clear(ana)
+    recent = history.remove(ana, history.mark(ana, 2571).view_id)
+    assert history.purge_removed() == 0
+    later = now() + history.UNDO_FOR
+    monkeypatch.setattr(history, "now", lambda: later)
     with writing() as session:
-        session.execute(update(View).where(View.id == old).values(removed_at=now() - timedelta(days=2)))
-    history.remove(ana, history.mark(ana, 1200).view_id)
-    assert db.session.get(View, old) is None
+        session.execute(
+            update(View).where(View.movie_id == 2571, View.user_id == ana).values(removed_at=later - timedelta(hours=1))
+        )
+    with pytest.raises(NotFound):
+        history.undo(ana, old.token)
+    assert history.purge_removed() == 2
+    assert db.session.scalars(select(View.movie_id).where(View.user_id == ana)).all() == [2571]
+    assert recent.count == 1
 
 
 def test_five_hundred_races_of_two_tabs_end_in_one_of_the_two_serial_orders(app: Flask, ana: int) -> None:
@@ -236,6 +249,19 @@ def test_days() -> None:
     assert history.parse_day(" ") is None
     assert history.parse_day("2020-02-29") == datetime(2020, 2, 29, 12, tzinfo=UTC)
     assert abs((history.parse_day(today.isoformat()) - now()).total_seconds()) < 60
+
+
+def test_where_it_is_tomorrow_already_that_day_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = datetime(2026, 3, 14, 11, tzinfo=UTC)  # midnight has passed at UTC+13
+    monkeypatch.setattr(history, "now", lambda: moment)
+    assert history.latest_day() == date(2026, 3, 15)
+    assert history.parse_day("2026-03-15") == moment
+    assert history.parse_day("2026-03-13") == datetime(2026, 3, 13, 12, tzinfo=UTC)
+    with pytest.raises(Refused):
+        history.parse_day("2026-03-16")
+    monkeypatch.setattr(history, "now", lambda: moment.replace(hour=9))  # tomorrow nowhere yet
+    with pytest.raises(Refused):
+        history.parse_day("2026-03-15")
 
 
 @pytest.mark.parametrize(

@@ -340,3 +340,19 @@ def test_an_upgrade_without_room_for_its_copy_is_not_begun(
 def test_the_size_counts_the_journal(site: Flask, made: Path) -> None:
     made.with_name(made.name + "-wal").write_bytes(b"x" * 7)
     assert storage.size(made) == made.stat().st_size + 7
+
+
+def test_a_link_to_nowhere_is_not_built_upon(site: Flask) -> None:
+    path = storage.path_of(site)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(path.parent / "not-mounted" / "movierec.sqlite3")
+    with pytest.raises(BadDatabase, match="is its disk mounted"):
+        storage.prepare(site)
+    assert path.is_symlink()
+
+
+def test_a_table_that_somebody_removed_is_missed_at_the_start(site: Flask, made: Path) -> None:
+    with closing(sqlite3.connect(made)) as connection:
+        connection.execute("DROP TABLE login_attempts")
+    with pytest.raises(BadDatabase, match="lacks login_attempts"):
+        storage.check(site)

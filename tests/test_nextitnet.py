@@ -75,19 +75,23 @@ def test_reach_is_what_a_score_depends_on() -> None:
 # The loss
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3])
 @pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-5), (torch.bfloat16, 3e-2)])
-def test_the_fused_loss_is_cross_entropy_and_so_are_its_gradients(dtype: torch.dtype, near: float) -> None:
+def test_the_fused_loss_is_cross_entropy_and_so_are_its_gradients(
+    dtype: torch.dtype, near: float, share: float
+) -> None:
     generator = torch.Generator().manual_seed(3)
     hidden, table = torch.randn(700, 8, generator=generator), torch.randn(31, 8, generator=generator) * 0.3
     bias, targets = torch.randn(31, generator=generator), torch.randint(1, 31, (700,), generator=generator)
     ours = [x.clone().requires_grad_() for x in (hidden, table, bias)]
     theirs = [x.clone().requires_grad_() for x in (hidden, table, bias)]
-    buffers = loss.Buffers(30, dtype)
+    buffers, usual = loss.Buffers(30, dtype), torch.rand(30, generator=generator).softmax(0)
     assert buffers.rows < 700, "the test wants several chunks"
     for _ in range(2):  # the second pass meets used buffers
-        mine = loss.cross_entropy(*ours, targets, buffers)
+        mine = loss.cross_entropy(*ours, targets, buffers, loss.Smoothing(share, usual))
     mine.backward()
-    plain = F.cross_entropy(theirs[0] @ theirs[1][1:].T + theirs[2][1:], targets - 1)
+    wanted = (1 - share) * F.one_hot(targets - 1, 30) + share * usual
+    plain = F.cross_entropy(theirs[0] @ theirs[1][1:].T + theirs[2][1:], wanted)
     plain.backward()
     assert mine.item() == pytest.approx(plain.item(), rel=near)
     for a, b in zip(ours, theirs, strict=True):

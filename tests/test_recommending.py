@@ -5,26 +5,28 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
 import pytest
 from flask import Flask
 from kit import NOON
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 
 from movierec import artifacts
 from movierec.dataset import Dataset, History, ItemIndex
-from movierec.engines.base import Engine, EngineError, Pick
+from movierec.engines.base import Engine, EngineError, Pick, ScoringEngine
 from movierec.engines.popularity import Popularity
-from movierec.extensions import db, writing
+from movierec.extensions import PATIENCE, db, writing
 from movierec.services import history, programme, recommending, station
 from movierec.services.station import Facts, OnAir
-from movierec.tables import MetricRow, Run, Serving, SlateRow, Snapshot, User
+from movierec.tables import MetricRow, Movie, Run, Serving, SlateRow, Snapshot, User, now
 
 
-class Scripted(Engine):
+class Scripted(ScoringEngine):
     """Answers with what a test wrote for it."""
 
     slug = "scripted"
@@ -35,8 +37,12 @@ class Scripted(Engine):
 
     def recommend(self, histories: Any, k: int, exclude: Any = None) -> list[list[Pick]]:
         wanted = self.answer(histories[0], k)
-        return [[Pick(int(item), 1.0) for item in self.index.items(wanted) if item]]
+        return [[Pick(int(item), 1.0, self.why(histories[0])) for item in self.index.items(wanted) if item]]
 
+    def why(self, history: History) -> str:
+        return "follows the script" if len(history) else "the script's opening"
+
+    def scores(self, histories: Any) -> Any: ...
     def fit(self, *_: Any) -> None: ...
     def state(self) -> dict[str, Any]:
         return {}
@@ -63,7 +69,8 @@ def test_with_no_run_at_all_the_best_known_unseen_films_are_given_and_it_is_said
     assert ids(slate) == [5952, 4973, 2324]
     assert slate.cold
     assert "No engine is trained yet" in (slate.fallback or "")
-    assert slate.origin == Facts("popularity")
+    assert (slate.origin, slate.own) == (Facts("rank"), 3)
+    assert slate.why == "What most viewers of this site's data watched, without the films you have seen."
 
 
 @pytest.mark.parametrize(
@@ -80,7 +87,7 @@ def test_the_engines_order_is_kept_and_no_watched_or_unknown_film_comes(mina: in
     slate = recommending.slate_for(mina, 2)
     assert ids(slate) == [1212, 670]
     assert (slate.fallback, slate.notice, slate.cold, slate.origin.run) == (None, None, False, 7)
-    assert "The Matrix, Aliens, Alien" in slate.why
+    assert slate.why == "Follows the script: The Matrix, Aliens, Alien."
 
 
 def test_the_engine_sees_the_history_oldest_first_with_times_and_ratings(mina: int, catalogue: dict[str, int]) -> None:
@@ -98,15 +105,49 @@ def test_too_few_are_filled_up_and_it_is_said(mina: int, catalogue: dict[str, in
     play(Scripted(list(catalogue.values()), lambda _, k: [670]))
     slate = recommending.slate_for(mina, 3)
     assert ids(slate) == [670, 5952, 4973]
-    assert slate.notice == "The list ends with films that most viewers watched."
-    assert slate.fallback is None
+    assert slate.notice == "The list ends with best known films: scripted has no more for you."
+    assert (slate.own, slate.fallback) == (1, None)
 
 
-def test_a_cold_viewer_gets_what_is_popular_and_is_told(mina: int, people, catalogue: dict[str, int]) -> None:
-    play(Scripted(list(catalogue.values()), lambda _, k: [670]))
+def test_an_engine_whose_films_are_all_seen_has_made_nothing_of_the_list(mina: int, catalogue: dict[str, int]) -> None:
+    play(Scripted(list(catalogue.values()), lambda _, k: [1214]))
+    slate = recommending.slate_for(mina, 2)
+    assert (ids(slate), slate.origin, slate.own) == ([5952, 4973], recommending.RANK, 2)
+    assert slate.fallback == "scripted has no film left for you, so this list shows the best known films."
+
+
+def test_a_cold_viewer_asks_the_engine_on_air_and_is_told(mina: int, people, catalogue: dict[str, int]) -> None:
+    seen: list[int] = []
+    play(Scripted(list(catalogue.values()), lambda given, k: seen.append(len(given)) or [670, 8367]))
     slate = recommending.slate_for(people("new"), 2)
-    assert (ids(slate), slate.cold) == ([2571, 5952], True)
-    assert "not marked a film yet" in (slate.fallback or "")
+    assert (ids(slate), slate.cold, slate.own, seen) == ([670, 8367], True, 2, [0])
+    assert (slate.origin.engine, slate.origin.run, slate.fallback) == ("scripted", 7, None)
+    assert slate.why == "The script's opening."
+    assert slate.notice == (
+        "You have not marked a film yet, so this is what scripted shows a viewer it knows nothing about."
+    )
+    assert programme.arrange(slate).reels[0].title == "To start with"
+
+
+def test_a_reason_that_everybody_is_told_names_no_films(mina: int, put: Callable[..., int]) -> None:
+    put()  # popularity
+    assert recommending.slate_for(mina, 2).why == "Popular lately."
+
+
+@pytest.mark.parametrize(("phrase", "said"), [("as you like it.", "As you like it."), ("", "In plain's own order.")])
+def test_an_engine_may_say_what_it_likes_or_nothing(
+    mina: int, catalogue: dict[str, int], phrase: str, said: str
+) -> None:
+    class Plain(Engine):
+        fit = state = restore = None  # type: ignore[assignment]
+
+        def recommend(self, histories: Any, k: int, exclude: Any = None) -> list[list[Pick]]:
+            return [[Pick(1, 1.0, phrase)]]
+
+    engine = Plain()
+    engine.index = ItemIndex(np.array([670]))
+    station.station().current = OnAir(0, engine, Facts("plain", 7))
+    assert recommending.slate_for(mina, 1).why == said
 
 
 def test_films_that_the_run_does_not_know_are_skipped_and_counted(mina: int, catalogue: dict[str, int]) -> None:
@@ -114,13 +155,14 @@ def test_films_that_the_run_does_not_know_are_skipped_and_counted(mina: int, cat
     slate = recommending.slate_for(mina, 1)
     assert ids(slate) == [670]
     assert slate.notice == "2 films of your history are new to this run and were skipped."
+    assert slate.why == "Follows the script: Alien."
 
 
 def test_a_history_of_unknown_films_only_is_cold(mina: int) -> None:
     play(Scripted([670, 8367], lambda _, k: [670]))
     slate = recommending.slate_for(mina, 1)
-    assert (ids(slate), slate.cold) == ([5952], True)
-    assert "all new to scripted" in (slate.fallback or "")
+    assert (ids(slate), slate.cold, slate.origin.engine, slate.fallback) == ([670], True, "scripted", None)
+    assert "None of your films is known to this run" in (slate.notice or "")
 
 
 @pytest.mark.parametrize("error", [EngineError("no"), ValueError("x"), MemoryError()])
@@ -133,10 +175,11 @@ def test_an_engine_that_fails_is_replaced_for_this_answer_only(
     engine = Scripted(list(catalogue.values()), broken)
     play(engine)
     slate = recommending.slate_for(mina, 2)
-    assert (ids(slate), slate.origin.engine) == ([5952, 4973], "popularity")
-    assert "ran into a fault" in (slate.fallback or "")
-    engine.answer = lambda _, k: [670]
-    assert ids(recommending.slate_for(mina, 1)) == [670]
+    assert (ids(slate), slate.origin) == ([5952, 4973], recommending.RANK)
+    assert slate.fallback == "scripted ran into a fault, so this list shows the best known films."
+    assert programme.arrange(slate).reels[0].title == "Best known here"
+    engine.answer = lambda _, k: [670, 8367]
+    assert ids(recommending.slate_for(mina, 2)) == [670, 8367]  # the same question: the fault was not kept
 
 
 def test_an_engine_that_hangs_is_replaced_in_time_and_cannot_take_all_threads(
@@ -166,6 +209,43 @@ def test_a_slate_is_made_once_for_a_version_of_history_and_serving(mina: int, ca
     assert len(asked) == 3
 
 
+def test_no_transaction_stays_open_while_an_engine_loads_or_thinks(
+    mina: int, catalogue: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, open_then = db.session(), []
+    play(Scripted(list(catalogue.values()), lambda _, k: open_then.append(session.in_transaction()) or [670]))
+    tune = station.station().tune
+    monkeypatch.setattr(
+        station.station(), "tune", lambda version: open_then.append(session.in_transaction()) or tune(version)
+    )
+    recommending.slate_for(mina, 1)
+    assert open_then == [False, False]
+
+
+def test_a_kept_slate_shows_the_films_as_they_are_now(mina: int, catalogue: dict[str, int]) -> None:
+    asked: list[int] = []
+    play(Scripted(list(catalogue.values()), lambda _, k: asked.append(k) or [670, 8367]))
+    recommending.slate_for(mina, 2)
+    with writing() as session:  # an import of the same views with a title put right
+        session.execute(update(Movie).where(Movie.id == 670).values(title="The World of Apu"))
+    assert [film.title for film in recommending.slate_for(mina, 2).films] == ["The World of Apu", "Nuit et brouillard"]
+    assert len(asked) == 1
+    with writing() as session:  # and one that takes a film away
+        session.execute(delete(Movie).where(Movie.id == 8367))
+    assert ids(recommending.slate_for(mina, 2)) == [670, 5952]
+    assert len(asked) == 2
+
+
+def test_a_new_snapshot_is_a_new_slate(mina: int, catalogue: dict[str, int]) -> None:
+    asked: list[int] = []
+    play(Scripted(list(catalogue.values()), lambda _, k: asked.append(k) or [670]))
+    recommending.slate_for(mina, 1)
+    with writing() as session:
+        session.add(Snapshot(source="s", folder="f", sha256="0" * 64, events=1, viewers=1, movies=1))
+    recommending.slate_for(mina, 1)
+    assert len(asked) == 2
+
+
 def test_slates_are_kept_for_a_while_and_not_without_end(
     mina: int, catalogue: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +269,42 @@ def test_logging_keeps_what_was_shown_once(mina: int, catalogue: dict[str, int])
     kept = [(row.user_id, row.engine, row.movie_ids, row.fallback) for row in rows]
     assert kept == [(mina, "scripted", [670, 8367], None)]
     assert rows[0].milliseconds > 0
+
+
+def test_films_filled_up_are_not_logged_as_the_engines(mina: int, catalogue: dict[str, int]) -> None:
+    play(Scripted(list(catalogue.values()), lambda _, k: [670]))
+    station.station().current = OnAir(0, station.station().current.engine, Facts("scripted"))
+    slate = recommending.slate_for(mina, 2)
+    assert ids(slate) == [670, 5952]
+    recommending.log(slate)
+    assert [(row.engine, row.movie_ids) for row in db.session.scalars(select(SlateRow))] == [("scripted", [670])]
+    for movie in (670, 5952):
+        history.mark(mina, movie)
+    found = {entry.card.id: entry.found_by for entry in history.latest(mina, 2)}
+    assert found == {670: "scripted", 5952: None}
+
+
+def test_logging_never_waits_for_another_writer(mina: int, caplog: pytest.LogCaptureFixture) -> None:
+    slate = recommending.slate_for(mina, 2)
+    db.session.rollback()
+    begun = monotonic()
+    with db.engine.connect().execution_options(immediate=True) as other:
+        other.exec_driver_sql("SELECT 1")  # begins, with the lock
+        recommending.log(slate)
+        assert monotonic() - begun < PATIENCE / 2000  # half of what a patient writer waits
+    assert "was not logged" in caplog.text
+    assert db.session.scalar(select(SlateRow.id)) is None
+
+
+def test_slates_of_long_ago_are_purged_in_parts(mina: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recommending, "PURGED_AT_ONCE", 2)
+    with writing() as session:
+        for days in (1, 89, 91, 92, 93):
+            at = now() - timedelta(days=days)
+            session.add(SlateRow(user_id=mina, engine="e", movie_ids=[days], milliseconds=1.0, at=at))
+    assert recommending.purge_slates() == 3
+    assert [row.movie_ids for row in db.session.scalars(select(SlateRow).order_by(SlateRow.id))] == [[1], [89]]
+    assert (recommending.purge_slates(timedelta(days=30)), recommending.purge_slates()) == (1, 0)
 
 
 def test_a_slate_that_cannot_be_logged_is_only_warned_about(mina: int, caplog: pytest.LogCaptureFixture) -> None:
@@ -250,11 +366,15 @@ def test_the_first_question_of_a_process_waits_for_the_engine_and_tells_its_fact
     assert slate.fallback is None
 
 
-def test_a_new_version_is_loaded_beside_the_old_one(mina: int, put) -> None:
+def test_a_new_version_is_loaded_beside_the_old_one(mina: int, put, monkeypatch: pytest.MonkeyPatch) -> None:
     first = put()
     assert heard(mina).origin.run == first
     second = put()
-    assert recommending.slate_for(mina, 2).origin.run in (first, second)
+    loading = threading.Event()
+    original = station._facts
+    monkeypatch.setattr(station, "_facts", lambda run: loading.wait(20) and original(run))
+    assert recommending.slate_for(mina, 2).origin.run == first  # the second can't be there before it is let
+    loading.set()
     assert heard(mina).origin.run == second
 
 
@@ -264,7 +384,9 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_playing(mina: int, p
     second = put()
     models = Path(recommending.current_app.config["MODELS_DIR"])
     shutil.rmtree(models / "popularity" / db.session.get(Run, second).artifact)
-    assert heard(mina).origin.run == first
+    slate = heard(mina)
+    assert slate.origin.run == first
+    assert (slate.notice or "").startswith(f"popularity #{second} is on air but can't be loaded")
     assert station.station().trouble(2)
     assert station.station().trouble(1) is None
 

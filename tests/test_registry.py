@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from movierec.engines import registry
 from movierec.engines.base import Engine, EngineError
+from movierec.services import knobs
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -53,6 +55,54 @@ def test_an_engine_whose_library_is_missing_is_listed_with_the_reason() -> None:
     (listing,) = [listing for listing in registry.listings() if listing.slug == "far-off"]
     assert listing.absent == "no_such_library not installed: pip install no_such_library"
     assert registry.get("far-off") is FarOff
+
+
+GOOD = """
+from movierec.engines import registry
+from movierec.engines.popularity import Popularity
+
+@registry.register("sound", title="Sound", summary="Stands beside the broken ones.")
+class Sound(Popularity):
+    pass
+"""
+
+
+@pytest.fixture
+def engine_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scratch: None) -> Iterator[Path]:
+    """A folder whose files belong to the engines' own; found anew in this test only."""
+    monkeypatch.setattr(registry.folder, "__path__", [*registry.folder.__path__, str(tmp_path)])
+    monkeypatch.setattr(registry, "_broken", {})
+    registry._discover.cache_clear()
+    yield tmp_path
+    for file in tmp_path.glob("*.py"):
+        sys.modules.pop(f"movierec.engines.{file.stem}", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import no_such_library", "ModuleNotFoundError: No module named 'no_such_library'"),
+        ("def half(:", "SyntaxError: invalid syntax"),
+        (GOOD.replace("sound", "unsound") + "1 / 0", "ZeroDivisionError: division by zero"),
+        (GOOD.replace("sound", "popularity"), "ValueError: two engines are called 'popularity'"),
+    ],
+)
+def test_a_broken_file_takes_only_its_own_engine_down(
+    engine_files: Path, text: str, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (engine_files / "zz_broken.py").write_text(text)
+    (engine_files / "zz_sound.py").write_text(GOOD)
+    listed = {listing.slug: listing for listing in registry.listings()}
+    assert {"popularity", "nextitnet", "sound", "zz_broken"} <= set(listed)
+    assert "unsound" not in listed
+    assert listed["sound"].absent == listed["popularity"].absent == ""
+    broken = listed["zz_broken"]
+    assert broken.absent.startswith(f"its file can't be used: {reason}")
+    assert (broken.engine.slug, broken.engine.title) == ("zz_broken", "zz_broken")
+    assert [knob.name for knob in knobs.knobs(broken.engine, None)] == ["seed"]
+    with pytest.raises(registry.UnknownEngine, match=re.escape(reason)):
+        registry.get("zz_broken")
+    assert "the engine file zz_broken can't be used" in caplog.text
 
 
 @pytest.mark.usefixtures("scratch")

@@ -7,12 +7,12 @@ import shutil
 
 import pytest
 from flask import Flask
-from kit import Browser
+from kit import Browser, dump
 from sqlalchemy import select, update
-from training_kit import row_of, state_of
+from training_kit import row_of
 
 from movierec.extensions import db, queue, writing
-from movierec.services import serving, training, training_job
+from movierec.services import laboratory, serving, training, training_job
 from movierec.tables import MetricRow, Run, User, now
 
 
@@ -162,11 +162,12 @@ def test_a_run_that_moves_asks_for_itself_and_one_that_ended_does_not(sam: Brows
     assert "every 1s" not in sam.fragment("/lab/progress").text
 
 
-@pytest.mark.parametrize("url", ["/lab", "/lab/progress", "/lab/runs/1"])
-def test_looking_finds_a_silent_run(sam: Browser, trainable: Flask, url: str) -> None:
-    run_id = waiting(trainable, state="running", attempt_id="a", heartbeat_at=now().replace(year=2020))
-    sam.fragment(url)
-    assert state_of(trainable, run_id) == "lost"
+@pytest.mark.parametrize("url", ["/lab", "/lab/progress", "/lab/runs/1", "/lab/runs"])
+def test_looking_tells_a_silent_run_and_changes_nothing(sam: Browser, trainable: Flask, url: str) -> None:
+    waiting(trainable, state="running", attempt_id="a", heartbeat_at=now().replace(year=2020))
+    before = dump(trainable)
+    assert "no sign of life" in said(sam.get(url) if url != "/lab/progress" else sam.fragment(url))
+    assert dump(trainable) == before
 
 
 def test_a_finished_run_shows_its_numbers_with_interval_and_protocol(sam: Browser, trainable: Flask) -> None:
@@ -274,6 +275,30 @@ def test_what_cannot_go_on_air_says_why_and_changes_nothing(sam: Browser, traina
     assert stale.status_code == 409
     assert "nothing to go back to" in stale.text
     assert sam.submit("/lab/runs/4711/on-air", {"why": "x", "version": "1"}).status_code == 404
+
+
+def test_what_is_on_air_and_cannot_be_loaded_is_told_with_what_fills_in(sam: Browser, trainable: Flask) -> None:
+    first, second = trained(trainable), trained(trainable)
+    for version, run_id in enumerate((first, second)):
+        sam.submit(f"/lab/runs/{run_id}/on-air", {"why": "good", "version": str(version)})
+    assert "can't be loaded" not in sam.get("/lab").text
+    for run_id, instead in ((second, f"quick #{first}"), (first, "the popular films")):
+        shutil.rmtree(trainable.config["MODELS_DIR"] / "quick" / row_of(trainable, run_id).artifact)
+        trainable.extensions.pop("movierec_station")  # a process that begins anew
+        for url in ("/lab", "/lab/on-air"):
+            words = said(sam.get(url)).replace("&#39;", "'")
+            assert f"Its files can't be loaded, so viewers get {instead} instead." in words
+            assert "the folder is missing" in words
+
+
+def test_a_form_that_is_sent_back_is_gathered_once(sam: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    gathered: list[str] = []
+    bench = laboratory.bench
+    monkeypatch.setattr(laboratory, "bench", lambda engine="": gathered.append(engine) or bench(engine))
+    assert sam.submit("/lab/runs", {"engine": "absent"}).status_code == 422
+    assert gathered == ["absent"]
+    assert sam.submit("/lab/runs", {"engine": "nothing"}).status_code == 422
+    assert gathered == ["absent"]
 
 
 def test_nothing_was_put_on_air_yet(sam: Browser) -> None:

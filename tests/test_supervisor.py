@@ -100,6 +100,13 @@ def test_whatever_is_killed_comes_back(house: House) -> None:
     assert house.end() < 10
 
 
+def test_the_health_of_a_site_that_answers_only_to_its_public_name(house: House) -> None:
+    house.env |= {"HOST": "127.0.0.2", "PUBLIC_URL": "https://films.example.org"}
+    house.start()
+    assert "movierec is running at https://films.example.org  (Ctrl-C stops it)" in house.said()
+    assert house.end() < 10
+
+
 def test_without_redis_the_site_serves_and_the_worker_is_tried_again(house: House) -> None:
     house.env["REDIS_URL"] = "redis://127.0.0.1:1"
     house.start()

@@ -37,10 +37,31 @@ def test_ten_tries_for_a_name_from_one_address():
     assert caught.value.retry_after == 5 * 60
 
 
-def test_twenty_tries_for_a_name_from_anywhere_and_its_owner_still_gets_in():
-    assert admitted(10, address="203.0.113.1") == 10
-    assert admitted(15, address="203.0.113.2") == 10
-    assert admitted(3, address=HOME) == 1  # who has not failed may try; then the name is full here too
+def test_twenty_tries_for_a_name_from_anywhere_and_its_owner_still_gets_in_at_home():
+    throttle.admit("ana", HOME)
+    throttle.forgive("ana", HOME)  # signed in
+    assert sum(admitted(1, address=f"203.0.113.{number}") for number in range(50)) == throttle.PER_NAME == 20
+    assert admitted(15, address=HOME) == 10
+    assert admitted(1, name="ben", address=HOME) == 1
+    assert sum(admitted(1, name="ben", address=f"203.0.113.{number}") for number in range(50)) == 19
+    assert admitted(1, name="ben", address=HOME) == 0  # ana signed in from there, ben never did
+
+
+def test_a_place_is_known_for_ninety_days_and_once():
+    for _ in range(3):
+        throttle.forgive("ana", HOME)
+    with writing() as session:
+        session.execute(update(LoginAttempt).values(at=now() - throttle.REMEMBERED + throttle.WINDOW))
+    assert sum(admitted(1, address=f"203.0.113.{number}") for number in range(50)) == 20
+    assert admitted(1) == 1
+    assert db.session.execute(select(func.count()).select_from(LoginAttempt)).scalar() == 1 + 20 + 1
+    with writing() as session:
+        session.execute(
+            update(LoginAttempt)
+            .where(LoginAttempt.name_key.startswith(throttle.KNOWN))
+            .values(at=now() - throttle.REMEMBERED)
+        )
+    assert admitted(1) == 0
 
 
 def test_a_hundred_tries_from_one_address():

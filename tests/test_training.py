@@ -16,7 +16,6 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from sqlalchemy import select, update
-from sqlalchemy.exc import OperationalError
 from training_kit import LENGTH, VIEWERS, row_of, state_of, until
 
 from movierec import artifacts
@@ -164,7 +163,7 @@ def test_a_training_leaves_numbers_curves_and_an_artefact(trainable: Flask) -> N
         assert all(row.n == VIEWERS and row.low <= row.value <= row.high for row in measured)
     costs = {row.metric for row in rows(trainable, run_id, "cost")}
     assert costs == {"fit_cpu_s", "peak_memory_mb", "artifact_mb", "latency_p50_ms", "latency_p95_ms"}
-    kept = artifacts.read_extra(trainable.config["MODELS_DIR"], "quick", run.artifact, "loo-full.npz")
+    kept = (trainable.config["MODELS_DIR"] / "quick" / run.artifact / "loo-full.npz").read_bytes()
     card = Scorecard.from_npz(kept)
     ndcg = next(row.value for row in rows(trainable, run_id, "loo-full") if (row.metric, row.k) == ("ndcg", 10))
     assert np.isclose(np.nanmean(card.values["ndcg", 10]), ndcg)
@@ -244,38 +243,6 @@ def test_who_finishes_late_leaves_no_files_and_changes_no_row(trainable: Flask) 
         assert folders(trainable) == []
         with trainable.app_context(), writing() as session:
             session.execute(update(Run).where(Run.state == "running").values(state="lost"))
-
-
-def test_the_row_could_not_be_written_at_the_end(trainable: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise OperationalError("UPDATE", {}, Exception("disk I/O error"))
-
-    run_id = ask(trainable)
-    monkeypatch.setattr(attempt.Attempt, "end", refuse)
-    with pytest.raises(OperationalError):
-        do(trainable, run_id)
-    assert folders(trainable) == []
-    assert state_of(trainable, run_id) == "running"  # silent from now on: the sweep finds it
-
-
-def test_a_busy_database_does_not_stop_the_pulse(trainable: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    beats: list[int] = []
-    look = attempt.Attempt._look
-
-    def busy_at_first(self: attempt.Attempt) -> None:
-        beats.append(1)
-        if len(beats) == 1:
-            raise OperationalError("SELECT", {}, Exception("database is locked"))
-        look(self)
-
-    monkeypatch.setattr(attempt, "LOOK_EVERY", 0.01)
-    monkeypatch.setattr(attempt, "BEAT_EVERY", 0.0)
-    monkeypatch.setattr(attempt.Attempt, "_look", busy_at_first)
-    run_id = ask(trainable)
-    with trainable.app_context(), attempt.claim(trainable, run_id, "mine"):
-        before = row_of(trainable, run_id).heartbeat_at
-        until(lambda: row_of(trainable, run_id).heartbeat_at > before, what="a beat")
-    assert len(beats) > 1
 
 
 # -- stopping
@@ -407,12 +374,20 @@ def test_cancel_races_end_in_exactly_one_state(trainable: Flask, keep: bool) -> 
 # -- the queue's own words
 
 
-def test_the_state_of_the_queue(trainable: Flask, valkey) -> None:
+class Gone:
+    def get_state(self) -> str:
+        raise RedisConnectionError("went away")
+
+
+def test_the_state_of_the_queue(trainable: Flask, valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     ask(trainable)
     with trainable.app_context():
         state = jobs.state()
         assert (state.error, state.waiting, state.workers, state.busy) == ("", 1, 0, 0)
         assert state.milliseconds > 0
+        with monkeypatch.context() as patch:  # Redis goes away in the middle of the answer
+            patch.setattr(jobs, "_workers", lambda client: [Gone()])
+            assert jobs.state().error == "went away"
         valkey.kill()
         assert jobs.state().error
         with pytest.raises(RedisConnectionError):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from kit import Browser
+from sqlalchemy import update
 
 from movierec import posters
 from movierec.extensions import db, writing
 from movierec.services import accounts, drawing, history, search
+from movierec.services import catalogue as catalogue_service
 from movierec.tables import Movie, SlateRow, View
 
 NAUGHTY = [
@@ -75,6 +78,8 @@ def test_home_without_a_history_teaches_the_next_step(vera: Browser) -> None:
     text = vera.get("/").text
     assert "We don’t know your taste yet" in text
     assert "No engine is trained yet" in text
+    assert "<span>best known</span>" in text
+    assert "popularity" not in text
     assert "The Matrix" in text
 
 
@@ -136,6 +141,37 @@ def test_the_film_page_takes_rating_and_day(app: Flask, vera: Browser) -> None:
     row = rows(app, vera.user_id)[0]
     assert (row.rating, row.watched_at.date().isoformat()) == (4.5, "2020-05-17")
     assert "17 May 2020" in vera.get("/movies/1214").text
+
+
+def test_rating_a_film_on_its_page_leaves_it_in_its_place(app: Flask, vera: Browser) -> None:
+    for movie in (1214, 1200):
+        vera.submit(f"/movies/{movie}/watched")
+    before = {row.movie_id: row.watched_at for row in rows(app, vera.user_id)}
+    shown = re.search(r'name="day" type="date" value="([\d-]+)"', vera.get("/movies/1214").text)[1]
+    vera.submit("/movies/1214/watched", {"back": "film", "rating": "4", "day": shown})
+    after = rows(app, vera.user_id)
+    assert {row.movie_id: row.watched_at for row in after} == before
+    assert {row.movie_id: row.rating for row in after} == {1214: 4.0, 1200: None}
+
+
+def test_no_rating_takes_the_rating_away_and_a_form_without_one_leaves_it(app: Flask, vera: Browser) -> None:
+    vera.submit("/movies/1214/watched", {"rating": "4"})
+    vera.submit("/movies/1214/watched")
+    assert rows(app, vera.user_id)[0].rating == 4.0
+    vera.submit("/movies/1214/watched", {"rating": ""})
+    assert rows(app, vera.user_id)[0].rating is None
+
+
+def test_the_date_fields_reach_as_far_as_the_viewers_own_today(
+    app: Flask, vera: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = view_id(app, vera, 1214)
+    moment = datetime(2031, 3, 14, 11, tzinfo=UTC)
+    monkeypatch.setattr(history, "now", lambda: moment)
+    for path in ("/movies/1214", f"/history/{view}/edit"):
+        assert 'max="2031-03-15"' in vera.get(path).text
+    vera.submit("/movies/1200/watched", {"day": "2031-03-15"})
+    assert moment in [row.watched_at for row in rows(app, vera.user_id)]
 
 
 @pytest.mark.parametrize(("form", "message"), [({"rating": "9"}, "0.5 to 5"), ({"day": "never"}, "year-month-day"),
@@ -205,6 +241,19 @@ def test_search_says_what_it_found_guessed_or_missed(vera: Browser) -> None:
     assert "11 films" in vera.get("/search").text or "films" in vera.get("/search").text
 
 
+@pytest.mark.parametrize("path", ["/browse", "/search", "/search?q=alien"])
+def test_a_fragment_counts_no_genres_and_decades_that_it_does_not_show(
+    vera: Browser, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[str] = []
+    for name in ("genres", "decades"):
+        monkeypatch.setattr(catalogue_service, name, lambda name=name: counted.append(name) or [])
+    assert vera.fragment(path).status_code == 200
+    assert counted == []
+    assert vera.get(path).status_code == 200
+    assert counted == ["genres", "decades"]
+
+
 def test_suggestions_are_options_with_their_address(vera: Browser) -> None:
     answer = vera.fragment("/search/suggest?q=ali")
     assert answer.text.count('role="option"') == 3  # two films and "all films for"
@@ -267,7 +316,7 @@ def test_naughty_titles_are_shown_as_they_are_stored(app: Flask, vera: Browser, 
         session.add(Movie(id=1, title=text[:400], sort_title="x", rank=0, genres=["Drama"]))
         session.flush()
         search.rebuild(session)
-    for path in ("/", "/movies/1", "/browse", f"/posters/v{posters.VERSION}/1.svg"):
+    for path in ("/", "/movies/1", "/browse", poster_of(vera, 1)):
         answer = vera.get(path)
         assert answer.status_code == 200
         assert "<script>alert" not in answer.text
@@ -283,13 +332,35 @@ def test_ids_lead_nowhere_but_to_rows(app: Flask, vera: Browser, odd: str) -> No
         assert "root:" not in answer.text
 
 
+def poster_of(browser: Browser, movie: int) -> str:
+    """The address that the film's page names."""
+    return re.search(rf'src="(/posters/v{posters.VERSION}/{movie}\.svg\?f=\w+)"', browser.get(f"/movies/{movie}").text)[
+        1
+    ]
+
+
 def test_posters_are_immutable_and_the_same_for_ever(vera: Browser) -> None:
-    answer = vera.get(f"/posters/v{posters.VERSION}/1214.svg")
+    address = poster_of(vera, 1214)
+    answer = vera.get(address)
     assert answer.mimetype == "image/svg+xml"
     assert answer.headers["Cache-Control"] == "private, max-age=31536000, immutable"
-    assert answer.text == vera.get(f"/posters/v{posters.VERSION}/1214.svg").text
-    assert vera.get("/posters/v0/1214.svg").location == f"/posters/v{posters.VERSION}/1214.svg"
+    assert answer.text == vera.get(address).text
+    assert vera.get("/posters/v0/1214.svg").location == address
     assert vera.get(f"/posters/v{posters.VERSION}/999999.svg").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "change", [{"title": "Alien!"}, {"year": 1980}, {"genres": ["Horror"]}, {"directors": ["R. Scott"]}]
+)
+def test_a_film_put_right_gets_a_poster_of_a_new_address(app: Flask, vera: Browser, change: dict[str, object]) -> None:
+    before = poster_of(vera, 1214)
+    with app.app_context(), writing() as session:
+        session.execute(update(Movie).where(Movie.id == 1214).values(**change))
+    after = poster_of(vera, 1214)
+    assert after != before
+    led = vera.get(before)
+    assert (led.status_code, led.location, led.headers["Cache-Control"]) == (302, after, "no-store")
+    assert vera.get(after).status_code == 200
 
 
 def test_the_door_shows_posters_to_visitors_and_nothing_of_the_catalogue(client: Browser) -> None:
@@ -305,11 +376,11 @@ def test_a_slate_is_logged_after_the_answer_and_the_film_remembers_it(app: Flask
         pass
     with app.app_context():
         logged = db.session.query(SlateRow).one()
-        assert logged.engine == "popularity"
+        assert logged.engine == "rank"
         assert logged.movie_ids[:2] == [2571, 5952]
     vera.submit("/movies/5952/watched")
-    assert rows(app, vera.user_id)[0].found_by == "popularity"
-    assert "found by" in vera.get("/history").text
+    assert rows(app, vera.user_id)[0].found_by == "rank"
+    assert re.search(r"found by <span class=\"engine\">.*<span>best known</span>", vera.get("/history").text)
 
 
 def test_the_masthead_grows_with_the_role(as_viewer: Browser, as_admin: Browser, as_scientist: Browser) -> None:

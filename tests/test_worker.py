@@ -285,6 +285,30 @@ def test_tending_survives_a_busy_database_and_a_refusal_and_says_each_once(
     assert sum("torch not installed" in line for line in said) == 1
 
 
+def test_the_end_of_a_horse_is_told_once_the_database_is_free(
+    idle: worker.Worker, site: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = ask(site)
+    with writing() as session:
+        session.execute(update(Run).where(Run.id == run_id).values(state="running", attempt_id="mine"))
+    end, faults = worker.end_from_outside, [OperationalError("BEGIN", {}, Exception("database is locked"))] * 2
+
+    def busy_at_first(**told: object) -> bool:
+        if faults:
+            raise faults.pop()
+        return end(**told)
+
+    monkeypatch.setattr(worker, "end_from_outside", busy_at_first)
+    job = Job.fetch(str(run_id), connection=redis(), serializer=JSONSerializer)
+    idle.attempt_id = "mine"
+    idle.handle_work_horse_killed(job, 1, 9, type("Usage", (), {"ru_maxrss": 1000}))
+    idle.tend()
+    assert state_of(site, run_id) == "running"
+    idle.tend()
+    assert row_of(site, run_id).reason.startswith("killed (signal 9)")
+    assert idle.deaths == []
+
+
 def test_how_a_horse_died() -> None:
     assert worker._how_it_died(9, 412_000_000) == (
         "killed (signal 9): probably out of memory. It held 412 MB at its fullest."

@@ -9,12 +9,12 @@ from datetime import timedelta
 import engines_for_tests
 
 from movierec import worker
-from movierec.services import attempt, first_run, sweeping
+from movierec.services import attempt, first_run, runs, sweeping
 
 engines_for_tests.register_all()
 worker.TEND_EVERY = 1
 attempt.BEAT_EVERY = 0.4
-sweeping.SILENT_AFTER = timedelta(seconds=float(os.environ["SILENT_AFTER"]))
+runs.SILENT_AFTER = timedelta(seconds=float(os.environ["SILENT_AFTER"]))
 sweeping.WAITS_UNSEEN = timedelta(seconds=1)
 first_run.ENGINE = "quick"
 sys.exit(worker.main())

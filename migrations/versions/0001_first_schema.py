@@ -6,14 +6,16 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
-# As services/search.py had it when this was written: a migration never imports living code.
+# The search index comes twice: one side is asked while the other is filled for the next catalogue. Autogenerate sees
+# none of it.
 SEARCH = (
-    "CREATE TABLE search_titles (position INTEGER PRIMARY KEY, movie_id INTEGER NOT NULL, folded TEXT NOT NULL)",
-    "CREATE INDEX ix_search_titles_folded ON search_titles (folded)",
-    "CREATE VIRTUAL TABLE search_prefix USING fts5(folded, content='search_titles', content_rowid='position', tokenize='unicode61 remove_diacritics 0', prefix='1 2 3 4', detail=none, columnsize=0)",
-    "CREATE VIRTUAL TABLE search_trigram USING fts5(folded, content='search_titles', content_rowid='position', tokenize='trigram', detail=none, columnsize=0)",
-    "CREATE VIRTUAL TABLE search_trigram_terms USING fts5vocab('search_trigram', 'row')",
-    "CREATE TABLE search_trigrams (trigram TEXT PRIMARY KEY, titles INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE search_titles{side} (position INTEGER PRIMARY KEY, movie_id INTEGER NOT NULL, folded TEXT NOT NULL)",
+    "CREATE INDEX ix_search_titles{side}_folded ON search_titles{side} (folded)",
+    "CREATE VIRTUAL TABLE search_prefix{side} USING fts5(folded, content='', tokenize='unicode61 remove_diacritics 0', "
+    "prefix='1 2 3 4', detail=none, columnsize=0)",
+    "CREATE VIRTUAL TABLE search_trigram{side} USING fts5(folded, content='', tokenize='trigram', detail=none, "
+    "columnsize=0)",
+    "CREATE TABLE search_trigrams{side} (trigram TEXT PRIMARY KEY, titles INTEGER NOT NULL) WITHOUT ROWID",
 )
 
 
@@ -241,17 +243,17 @@ def upgrade() -> None:
     )
     op.create_index("ix_slates_at", "slates", ["at"])
     op.create_index("ix_slates_user_id", "slates", ["user_id"])
-    for statement in SEARCH:
-        op.execute(statement)
+    for side in (0, 1):
+        for statement in SEARCH:
+            op.execute(statement.format(side=side))
+    op.execute("CREATE TABLE search_side (side INTEGER NOT NULL CHECK (side IN (0, 1)))")
+    op.execute("INSERT INTO search_side VALUES (0)")
 
 
 def downgrade() -> None:
     for table in (
-        "search_trigrams",
-        "search_trigram_terms",
-        "search_trigram",
-        "search_prefix",
-        "search_titles",
+        "search_side",
+        *(f"search_{name}{side}" for side in (1, 0) for name in ("trigrams", "trigram", "prefix", "titles")),
         "slates",
         "serving_changes",
         "serving",

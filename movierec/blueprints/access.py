@@ -73,7 +73,8 @@ def _check() -> Response | None:
     if not current_user.is_authenticated:
         return _sign_in_first()
     if not current_user.may(role):
-        abort(403, f"This page is for the role {role}; yours is {current_user.role}.")
+        people = "administrators" if role == "admin" else "scientists"
+        abort(403, f"Only {people} can open this page. Ask an administrator if you need it.")
     if request.endpoint in FRESH and not current_user.fresh:
         flash("Give your password once more, then do it again.")
         return _go("auth.prove", _asking_page())

@@ -22,8 +22,10 @@ def mark(movie_id: int) -> Response:
     """Mark a film as watched, with a rating and a day where they are given."""
     form = request.form
     try:
-        given = history.parse_rating(form.get("rating")) if form.get("rating") else history.UNKEPT
-        marked = history.mark(current_user.id, movie_id, rating=given, watched_at=history.parse_day(form.get("day")))
+        seen = catalogue.film(movie_id, current_user.id).seen
+        rating = history.parse_rating(form["rating"]) if "rating" in form else history.UNKEPT
+        day = _new_day(form.get("day"), seen.watched_at if seen else None)
+        marked = history.mark(current_user.id, movie_id, rating=rating, watched_at=day)
     except Refused as error:
         film = catalogue.film(movie_id, current_user.id)
         return page("viewer/film.html", "entry", status=422, film=film, error=error, form=form)
@@ -125,7 +127,7 @@ def save(view_id: int) -> Response:
             current_user.id,
             view_id,
             rating=history.parse_rating(form.get("rating")),
-            watched_at=_new_day(form.get("day"), entry),
+            watched_at=_new_day(form.get("day"), entry.watched_at),
         )
     except Refused as error:
         at = number(form, "page")
@@ -134,9 +136,9 @@ def save(view_id: int) -> Response:
     return _answer(entry.card.id, text, {"text": text})
 
 
-def _new_day(text: str | None, entry: history.Entry) -> datetime | None:
-    """None where the day stays as it was: the time within the day is kept then."""
-    return None if text == entry.watched_at.date().isoformat() else history.parse_day(text)
+def _new_day(text: str | None, kept: datetime | None) -> datetime | None:
+    """None where the day stays as it was: the time within the day is kept then, and so the order of the history."""
+    return None if kept is not None and text == kept.date().isoformat() else history.parse_day(text)
 
 
 @blueprint.get("/history/clear")

@@ -8,6 +8,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from werkzeug.exceptions import HTTPException, SecurityError
 
+from movierec.blueprints.headers import LARGEST_MB
 from movierec.blueprints.htmx import page, wants_fragment
 from movierec.extensions import BadDatabase, busy, db, unwritable
 from movierec.services.errors import ServiceError
@@ -19,7 +20,7 @@ SENTENCES = {
     404: "There is no such page. The address may be mistyped, or what it showed is gone.",
     405: "This address can't be used that way. Go back and use the page's own buttons.",
     408: "The request took too long to arrive. Try again.",
-    413: "That is more than this form takes (1 MB).",
+    413: f"That is more than this form takes ({LARGEST_MB} MB).",
     415: "This address does not take that kind of data.",
 }
 HEADINGS = {
@@ -74,7 +75,7 @@ def _answer(status: int, message: str, link: str | None = None, retry_after: int
 
 def _http(error: HTTPException) -> Response:
     if error.response is not None or error.code is None or error.code < 400:
-        return error.get_response()  # type: ignore[return-value]
+        return error.get_response()
     if isinstance(error, SecurityError):  # a host name that is none: no page of ours can be linked under it
         return Response(f"{SENTENCES[400]}\n", 400, mimetype="text/plain")
     given = error.description if error.description != type(error).description else None

@@ -13,7 +13,7 @@ from flask_login import current_user
 
 from movierec import posters
 from movierec.blueprints.access import ACCESS
-from movierec.services import catalogue, settings
+from movierec.services import catalogue, drawing, history, settings
 
 # endpoint, word, icon, on the phone's dock: the masthead grows with the role that the endpoint asks for.
 LINKS = (
@@ -24,6 +24,13 @@ LINKS = (
     ("admin.people", "Admin", "users", False),
 )
 TOGETHER = {"viewer.browse": "viewer.find", "diary.edit": "diary.index", "diary.confirm": "diary.index"}
+LANGUAGES = {
+    "cn": "Cantonese", "cs": "Czech", "da": "Danish", "de": "German", "en": "English", "es": "Spanish", "fa": "Persian",
+    "fi": "Finnish", "fr": "French", "he": "Hebrew", "hi": "Hindi", "hu": "Hungarian", "it": "Italian",
+    "ja": "Japanese", "ko": "Korean", "nl": "Dutch", "no": "Norwegian", "pl": "Polish", "pt": "Portuguese",
+    "ro": "Romanian", "ru": "Russian", "sr": "Serbian", "sv": "Swedish", "th": "Thai", "tr": "Turkish",
+    "zh": "Mandarin",
+}  # fmt: skip
 STANDS_FOR_ID = "2147483640"
 STEPS = ((60, 60, "min"), (3600, 24, "h"), (86400, 7, "day"), (7 * 86400, 9, "week"))  # seconds, how many, word
 
@@ -43,11 +50,18 @@ def init_app(app: Flask) -> None:
     """Give templates their helpers and, as `ui`, the macros: fragments are rendered without their page's imports."""
     app.jinja_env.globals.update(
         asset=asset, film_url=film_url, mark_url=mark_url, poster_url=poster_url, door_url=door_url,
-        nav=nav, now=_now, site_data=catalogue.source, demo_site=settings.demo,
+        nav=nav, now=_now, latest_day=history.latest_day, site_data=catalogue.source, demo_site=settings.demo,
     )  # fmt: skip
     app.jinja_env.filters.update(
-        ago=ago, exact=exact, day=day, figures=figures, hours=hours, percent=percent, digits=digits
-    )
+        ago=ago,
+        exact=exact,
+        day=day,
+        figures=figures,
+        hours=hours,
+        percent=percent,
+        digits=digits,
+        language=language,
+    )  # fmt: skip
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals["ui"] = app.jinja_env.get_template("macros.html").module
 
@@ -72,11 +86,10 @@ def mark_url(movie_id: int) -> str:
     return _with_number(request.script_root, "diary.mark").replace(STANDS_FOR_ID, str(movie_id))
 
 
-def poster_url(movie_id: int) -> str:
-    """The address of a film's drawn poster. It changes only when the drawing does."""
-    return _with_number(request.script_root, "viewer.poster", version=posters.VERSION).replace(
-        STANDS_FOR_ID, str(movie_id)
-    )
+def poster_url(film: drawing.Drawable) -> str:
+    """The address of a film's drawn poster. It changes only when the drawing or what it says does."""
+    address = _with_number(request.script_root, "viewer.poster", version=posters.VERSION)
+    return f"{address.replace(STANDS_FOR_ID, str(film.id))}?f={drawing.fingerprint(film)}"
 
 
 @cache
@@ -143,6 +156,11 @@ def hours(minutes: int) -> str:
 def percent(share: float) -> str:
     """A share of people, without decimals: "15 %"."""
     return f"{100 * share:.0f} %"
+
+
+def language(code: str) -> str:
+    """A film's language for people; a code that has no name here as it is."""
+    return LANGUAGES.get(code, code)
 
 
 def digits(value: float, places: int = 3) -> str:

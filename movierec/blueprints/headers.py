@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, abort, current_app, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from movierec.config import LOOPBACK
+
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; object-src 'none'; "
@@ -22,16 +24,15 @@ ALWAYS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
+LARGEST_MB = 1  # of a request; no form of ours takes a file
 SAFE = ("GET", "HEAD", "OPTIONS")
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 VERSIONED = re.compile(r"-\d+\.\d+")  # a version in the file's name: vendor/inter-5.3.0-latin.woff2
 
 
 def init_app(app: Flask) -> None:
     """Limits, hosts, proxies, and the two hooks."""
     config = app.config
-    config["MAX_CONTENT_LENGTH"] = 2 * 1024 * 1024
-    config["MAX_FORM_MEMORY_SIZE"] = 1024 * 1024
+    config["MAX_CONTENT_LENGTH"] = config["MAX_FORM_MEMORY_SIZE"] = LARGEST_MB * 1024 * 1024
     config["MAX_FORM_PARTS"] = 200
     # Flask's own check of the key knows no IPv6 address and no capital letters: ours is `_our_name`.
     config["HOST_NAMES"], config["TRUSTED_HOSTS"] = _names(config["TRUSTED_HOSTS"], config["PUBLIC_URL"]), None

@@ -25,6 +25,12 @@ def metric_label(row: Any) -> str:
     return runs.label(row)
 
 
+@blueprint.app_template_test("silent")
+def is_silent(run: Any) -> bool:
+    """Whether a run that is said to train gives no sign of life."""
+    return runs.silent(run)
+
+
 @blueprint.get("")
 def lab() -> Response:
     """What is on air, what is being done, and the form."""
@@ -66,7 +72,7 @@ def train() -> Response:
 
 def _form_again(engine: str, error: ServiceError, fields: dict[str, str]) -> Response:
     """The form as it was sent, with what is wrong with it. An unknown engine is a plain error page."""
-    if error.field == "engine" and engine not in {listing.slug for listing in laboratory.bench().listings}:
+    if error.field == "engine" and not laboratory.knows(engine):
         raise error
     return page(
         "scientist/lab.html",

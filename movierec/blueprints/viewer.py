@@ -8,7 +8,7 @@ from werkzeug.datastructures import MultiDict
 
 from movierec import posters
 from movierec.blueprints.frame import poster_url
-from movierec.blueprints.htmx import page
+from movierec.blueprints.htmx import page, wants_fragment
 from movierec.services import catalogue, drawing, history, programme, recommending, search
 from movierec.services.recommending import Slate
 
@@ -24,9 +24,7 @@ def home() -> Response:
     """The viewer's own list; for visitors the door."""
     if not current_user.is_authenticated:
         return redirect(url_for("auth.login"))
-    slate = recommending.slate_for(
-        current_user.id, versions=(current_user.serving_version or 0, current_user.history_version)
-    )
+    slate = recommending.slate_for(current_user.id)
     return logged(page("viewer/home.html", "slate", programme=programme.arrange(slate), **latest()), slate)
 
 
@@ -65,6 +63,9 @@ def browse() -> Response:
 
 
 def _facets() -> dict[str, object]:
+    """What the form beside the films offers; a fragment is without the form and needs only the orders' names."""
+    if wants_fragment():
+        return {"sorts": catalogue.SORTS}
     return {"genres": catalogue.genres(), "decades": catalogue.decades(), "sorts": catalogue.SORTS}
 
 
@@ -109,10 +110,11 @@ def film(movie_id: int) -> Response:
 
 @blueprint.get("/posters/v<int(max=9999):version>/<int(max=2147483647):movie_id>.svg")
 def poster(version: int, movie_id: int) -> Response:
-    """A film's drawn poster, kept by the browser for ever. An older version's address leads to the present one."""
-    if version != posters.VERSION:
-        return redirect(poster_url(movie_id))
-    return _svg(drawing.of_film(movie_id))
+    """A film's drawn poster, kept by the browser for ever. An older one's address leads to the present one."""
+    drawn = catalogue.movie(movie_id)
+    if version != posters.VERSION or request.args.get("f") != drawing.fingerprint(drawn):
+        return redirect(poster_url(drawn))
+    return _svg(drawing.of_film(drawn))
 
 
 @blueprint.get("/door/v<int(max=9999):version>/<int(max=99):place>.svg")

@@ -29,7 +29,7 @@ class PopularityParams(Params):
     """How fast fame fades, and how much of it counts at all."""
 
     half_life_days: float = Field(
-        730,
+        6_000,
         ge=1,
         le=100_000,
         title="Half-life in days",

@@ -1,9 +1,13 @@
-"""Every engine in this folder, found by being there: `@register` on its class is the whole registration."""
+"""Every engine in this folder, found by being there: `@register` on its class is the whole registration.
+
+A file that can't be imported takes only its own engine down: it is listed as absent, with the reason.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,13 +17,16 @@ from typing import TypeVar
 import movierec.engines as folder
 from movierec.engines.base import Engine, EngineError
 
+log = logging.getLogger(__name__)
+
 E = TypeVar("E", bound=type[Engine])
 
 _registered: dict[str, type[Engine]] = {}
+_broken: dict[str, str] = {}  # file -> why it can't be imported
 
 
 class UnknownEngine(EngineError):
-    """No engine of that name is in the house."""
+    """No engine of that name can be had: there is none, or its file is broken."""
 
 
 @dataclass(frozen=True)
@@ -50,21 +57,37 @@ def _discover() -> None:
     """Import each engine's file. They are light: what training needs is imported inside `fit`."""
     for module in pkgutil.iter_modules(folder.__path__):
         if not module.ispkg and module.name not in ("base", "registry"):
-            importlib.import_module(f"{folder.__name__}.{module.name}")
+            name = f"{folder.__name__}.{module.name}"
+            try:
+                importlib.import_module(name)
+            except Exception as error:  # whatever somebody's file raises: the others must go on
+                log.exception("the engine file %s can't be used", module.name)
+                _broken[module.name] = f"its file can't be used: {type(error).__name__}: {error}"
+                for slug in [slug for slug, cls in _registered.items() if cls.__module__ == name]:
+                    del _registered[slug]
 
 
 def listings() -> list[Listing]:
-    """All engines by slug, the absent ones too, with the reason."""
+    """All engines by slug, the absent ones too, with the reason. A broken file stands under its own name."""
     _discover()
-    return [Listing(slug, engine, _absence(engine)) for slug, engine in sorted(_registered.items())]
+    found = {slug: Listing(slug, engine, _absence(engine)) for slug, engine in _registered.items()}
+    broken = {name: Listing(name, _stand_in(name), why) for name, why in _broken.items() if name not in found}
+    return [listing for _, listing in sorted((found | broken).items())]
 
 
 def get(slug: str) -> type[Engine]:
-    """The engine of that slug. Raises UnknownEngine, which names those there are."""
+    """The engine of that slug. Raises UnknownEngine, which names those there are, or says why this one is broken."""
     _discover()
+    if slug in _broken and slug not in _registered:
+        raise UnknownEngine(f"The engine {slug!r} can't be had: {_broken[slug]}.")
     if slug not in _registered:
         raise UnknownEngine(f"There is no engine {slug!r}. There are: {', '.join(sorted(_registered))}.")
     return _registered[slug]
+
+
+def _stand_in(name: str) -> type[Engine]:
+    """What a list shows for a broken file: a class with a name and no knobs, which can't be made."""
+    return type("Broken", (Engine,), {"slug": name, "title": name, "summary": "", "needs": ()})
 
 
 def _absence(engine: type[Engine]) -> str:

@@ -1,4 +1,4 @@
-"""How sure a number is: bootstrap intervals, paired comparisons of two runs, and Holm's correction for a family.
+"""How sure a number is: bootstrap intervals, and paired comparisons of two runs.
 
 Letters: P viewers, R resamples, D distinct values. Everything is decided by its seed. NaN (nothing to measure for
 that viewer) is left out and out of n.
@@ -38,7 +38,7 @@ class Verdict:
     difference: float
     low: float
     high: float
-    p: float  # Wilcoxon signed-rank, two-sided; correct it with `holm` where several pairs are shown
+    p: float  # Wilcoxon signed-rank, two-sided; of this pair alone
     n: int
 
     @property
@@ -72,11 +72,6 @@ def paired(a: Like, b: Like, seed: int = 1, resamples: int = RESAMPLES, level: f
     return Verdict(mean, low, high, wilcoxon(differences), n)
 
 
-def beats(a: Like, b: Like, seed: int = 1, resamples: int = RESAMPLES, level: float = LEVEL) -> bool:
-    """Whether the whole interval of the paired difference a - b lies above zero."""
-    return paired(a, b, seed, resamples, level).low > 0
-
-
 def wilcoxon(differences: Like) -> float:
     """Two-sided p of Wilcoxon's signed-rank test, zeros dropped. 1 where all are zero, NaN where there is none.
 
@@ -104,20 +99,6 @@ def _exact_p(rise: int, n: int) -> float:
     for rank in range(1, n + 1):
         ways = np.append(ways, np.zeros(rank)) + np.append(np.zeros(rank), ways)
     return min(1.0, 2 * float(min(ways[: rise + 1].sum(), ways[rise:].sum())) / 2.0**n)
-
-
-def holm(pvalues: Like) -> Values:
-    """Holm-adjusted p values in the order given (Holm 1979); NaN stays NaN and is not counted in the family.
-
-    The i-th smallest of m (i from 0) becomes max over j <= i of min(1, (m - j) p_j).
-    """
-    given = np.atleast_1d(np.asarray(pvalues, dtype=np.float64))
-    adjusted = np.full(given.shape, np.nan)
-    family = np.flatnonzero(~np.isnan(given))
-    order = family[np.argsort(given[family], kind="stable")]
-    factors = np.arange(order.size, 0, -1)
-    adjusted[order] = np.maximum.accumulate(np.minimum(1.0, factors * given[order]))
-    return adjusted
 
 
 def _known(values: Like) -> Values:

@@ -45,7 +45,7 @@ def create(name: str, password: str, role: str = "user", *, demo: bool = False) 
     if role not in ROLES:
         raise Refused(f"{role!r} is no role. There are: {', '.join(ROLES)}.", field="role")
     passwords.check(password, shown)
-    hashed = passwords.hash_password(password)
+    hashed = _hashed(password)
     user = User(name=shown, name_key=key, password_hash=hashed, role=role, demo=demo)
     try:
         with writing() as session:
@@ -75,12 +75,12 @@ def sign_in(name: str, password: str, address: str, *, remember: bool, agent: st
     throttle.admit(key, address)
     row = db.session.execute(select(User.id, User.password_hash, User.active).where(User.name_key == key)).one_or_none()
     user_id, stored, active = row or (0, None, False)
-    right = passwords.matches(stored, password)
+    right = _matches(stored, password)
     if stored is None or not right or not active:
         raise Refused(WRONG)
     throttle.forgive(key, address)
     if passwords.outdated(stored):
-        stored = _renew(user_id, stored, passwords.hash_password(password))
+        stored = _renew(user_id, stored, _hashed(password))
     return sessions.begin(user_id, remember=remember, agent=agent, matched=stored)
 
 
@@ -89,7 +89,7 @@ def prove(viewer: sessions.Viewer, password: str, address: str) -> None:
     row = db.session.execute(select(User.name_key, User.password_hash).where(User.id == viewer.id)).one_or_none()
     key, stored = row or ("", None)
     throttle.admit(key, address)
-    if not passwords.matches(stored, password):
+    if not _matches(stored, password):
         raise Refused("That is not your password.", field="current")
     throttle.forgive(key, address)
     sessions.prove(viewer.token_sha256)
@@ -101,14 +101,14 @@ def change_password(viewer: sessions.Viewer, current: str, new: str, address: st
         raise Forbidden("The demo accounts keep their password.")
     passwords.check(new, viewer.name)
     prove(viewer, current, address)
-    _store(viewer.id, passwords.hash_password(new), keep=viewer.token_sha256)
+    _store(viewer.id, _hashed(new), keep=viewer.token_sha256)
 
 
 def reset_password(user_id: int) -> str:
     """A new random password, told once; every session of the person ends. Raises NotFound."""
     get(user_id)
     password = random_password()
-    _store(user_id, passwords.hash_password(password))
+    _store(user_id, _hashed(password))
     return password
 
 
@@ -145,6 +145,7 @@ def remove(user_id: int) -> None:
     with writing() as session:
         user = _in(user_id)
         _keep_one_administrator(user)
+        throttle.forget(user.name_key)
         session.delete(user)
 
 
@@ -208,7 +209,7 @@ def set_up(token: str, name: str, password: str) -> User:
     passwords.check(password, shown)
     if not setup_token_valid(token):
         raise NotFound("This set-up link is used up or too old. `flask setup-link` prints a new one.")
-    hashed = passwords.hash_password(password)
+    hashed = _hashed(password)
     try:
         with writing() as session:
             row = session.get(Setting, SETUP, populate_existing=True)
@@ -220,6 +221,18 @@ def set_up(token: str, name: str, password: str) -> User:
     except IntegrityError:
         raise Conflict("That name is taken. Choose another.", field="name") from None
     return user
+
+
+def _hashed(password: str) -> str:
+    """Outside of any transaction: the hash waits for its turn, and a reader that stays open keeps the journal long."""
+    db.session.rollback()
+    return passwords.hash_password(password)
+
+
+def _matches(stored: str | None, password: str) -> bool:
+    """Outside of any transaction, as above."""
+    db.session.rollback()
+    return passwords.matches(stored, password)
 
 
 def _valid(row: Setting | None, token: str) -> bool:

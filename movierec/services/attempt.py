@@ -1,7 +1,8 @@
 """One attempt at a run: claims the row, keeps it alive, listens for a stop, reports, and ends it exactly once.
 
 Every write names the attempt and wants the row still `running`. Whoever ended the row before wins; an attempt that
-lost its row learns it within half a second and leaves nothing behind.
+lost its row learns it within half a second and leaves nothing behind. While another writer holds the database, what
+there is to tell is kept and told later; a training is never given up for that.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from flask import Flask
 from sqlalchemy import select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from movierec.engines.base import Cancelled
-from movierec.extensions import db, writing
+from movierec.extensions import BadDatabase, busy, db, writing
 from movierec.tables import MetricRow, Run, now
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = 0.4  # seconds between two looks for a stop
 BEAT_EVERY = 2.0  # seconds between two signs of life
 REPORT_EVERY = 0.5  # seconds between two writes of the progress
+END_WITHIN = 600.0  # seconds that the end of a training is tried for while others hold the database
 Listener = Callable[[str, int, int, Mapping[str, float]], None]  # phase, step, total, metrics
 
 SAVING = "saving"  # the phase after which nothing is asked any more
@@ -41,7 +44,8 @@ class Attempt:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._pulse, name=f"pulse-{run_id}", daemon=True)
         self._points: list[dict[str, Any]] = []
-        self._phase, self._progress = "reading", (0, 0)
+        self._untold: dict[str, Any] = {}  # columns of the row, as they are to be told
+        self._phase = "reading"
         self._written = 0.0
 
     def __enter__(self) -> Attempt:
@@ -61,10 +65,10 @@ class Attempt:
                 try:
                     self._look()
                     if time.monotonic() - beaten >= BEAT_EVERY:
-                        self._write(heartbeat_at=now())
+                        self._write(wait=False, heartbeat_at=now())  # who waited here would not hear a stop meanwhile
                         beaten = time.monotonic()
-                except OperationalError as error:  # a busy database: the next beat is soon enough
-                    log.warning("run %s could not give a sign of life: %s", self.run_id, error.orig)
+                except (SQLAlchemyError, BadDatabase) as error:  # the next look is soon enough, whatever it was
+                    log.warning("run %s could not give a sign of life: %s", self.run_id, error)
 
     def _look(self) -> None:
         row = db.session.execute(
@@ -85,7 +89,7 @@ class Attempt:
     def report(self, step: int, total: int, **metrics: float) -> None:
         """The engine's Report: the progress is written twice a second, points of the curves are never left out."""
         self.check()
-        self._progress = (step, total)
+        self._untold |= {"step": step, "total": total}
         self._points += [_point(self.run_id, name, step, value) for name, value in metrics.items()]
         if self.listen is not None:
             self.listen(self._phase, step, total, metrics)
@@ -93,31 +97,54 @@ class Attempt:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was reported and not written yet. Raises Cancelled where the row is no longer ours."""
-        step, total = self._progress
-        if not self._write(self._points, step=step, total=total):
-            self.wanted = "discard"
-        self._points, self._written = [], time.monotonic()
+        """Write what was reported and not written yet. Raises Cancelled where the row is no longer ours.
+
+        Where another writer holds the database all of it is kept, for the next report or the end.
+        """
+        try:
+            if not self._write(self._points, wait=False, **self._untold):
+                self.wanted = "discard"
+            self._points, self._untold = [], {}
+        except OperationalError as error:
+            if not busy(error):
+                raise
+            log.info("run %s reports later: the database is busy", self.run_id)
+        self._written = time.monotonic()
         self.check()
 
     def phase(self, name: str) -> None:
         """Say what is being done now. The progress starts anew."""
         self._phase = name
+        self._untold |= {"phase": name, "step": 0, "total": 0}
         self.flush()
-        self._progress = (0, 0)
-        if not self._write(phase=name, step=0, total=0):
-            self.wanted = "discard"
-        self.check()
 
     def note(self, **values: Any) -> None:
-        """Write facts about the attempt onto the row."""
-        self._write(**values)
+        """Tell facts about the attempt, which go onto the row."""
+        self._untold |= values
+        self.flush()
 
-    def end(self, state: str, rows: Iterable[MetricRow] = (), **values: Any) -> str | None:
+    def end(
+        self, state: str, rows: Iterable[MetricRow] = (), *, also: Callable[[Any], None] | None = None, **values: Any
+    ) -> str | None:
         """The commit rule: bring the row from `running` to its last state, once. None where it was no longer ours.
 
-        A stop with "keep" that came in the last moment turns `done` into `cancelled`, with the artefact kept.
+        A stop with "keep" that came in the last moment turns `done` into `cancelled`, with the artefact kept. `also`
+        is done in the same transaction, only for `done`. A busy database is waited for up to END_WITHIN: hours of
+        training may hang on this one write. Raises OperationalError after that.
         """
+        rows, until = list(rows), time.monotonic() + END_WITHIN
+        while True:
+            try:
+                return self._end(state, rows, also, values)
+            except OperationalError as error:
+                if not busy(error) or time.monotonic() >= until:
+                    raise
+                log.warning("run %s has ended and waits for the database, which is busy", self.run_id)
+
+    def _end(
+        self, state: str, rows: list[MetricRow], also: Callable[[Any], None] | None, values: Mapping[str, Any]
+    ) -> str | None:
+        told = {**self._untold, **values}
         with writing() as session:
             found = session.execute(
                 select(Run.cancel).where(
@@ -127,21 +154,22 @@ class Attempt:
             if found is None:
                 return None
             if state == "done" and found.cancel:
-                state, values["reason"] = "cancelled", KEPT
+                state, told["reason"] = "cancelled", KEPT
             session.add_all([*rows, *(MetricRow(**point) for point in self._points)])
-            session.execute(
-                update(Run).where(Run.id == self.run_id).values(state=state, ended_at=now(), phase="", **values)
-            )
-        self._points = []
+            told |= {"state": state, "ended_at": now(), "phase": ""}
+            session.execute(update(Run).where(Run.id == self.run_id).values(**told))
+            if also is not None and state == "done":
+                also(session)
+        self._points, self._untold = [], {}
         return state
 
-    def _write(self, points: Iterable[dict[str, Any]] = (), **values: Any) -> bool:
+    def _write(self, points: Iterable[dict[str, Any]] = (), *, wait: bool, **values: Any) -> bool:
         """One short transaction; False where the row is no longer ours."""
-        with writing() as session:
+        with writing(wait=wait) as session:
             mine = session.execute(
                 update(Run)
                 .where(Run.id == self.run_id, Run.attempt_id == self.attempt_id, Run.state == "running")
-                .values(**values)
+                .values(**values, attempt_id=self.attempt_id)  # so that there is always something to set
             ).rowcount
             if mine:
                 session.add_all([MetricRow(**point) for point in points])
@@ -163,15 +191,27 @@ def claim(app: Flask, run_id: int, attempt_id: str, listen: Listener | None = No
     return Attempt(app, run_id, attempt_id, listen) if taken else None
 
 
-def end_from_outside(run_id: int, state: str, reason: str, *, attempt_id: str | None = None, **values: Any) -> bool:
+def end_from_outside(
+    run_id: int,
+    state: str,
+    reason: str,
+    *,
+    attempt_id: str | None = None,
+    heartbeat_at: datetime | None = None,
+    wait: bool = True,
+    **values: Any,
+) -> bool:
     """End an active run from another process (cancelled, killed, lost); False where it had ended already.
 
-    With `attempt_id` a running row must be that attempt's; a waiting one is anybody's.
+    With `attempt_id` a running row must be that attempt's; a waiting one is anybody's. With `heartbeat_at` this must
+    still be its last sign of life. `wait` is `writing`'s.
     """
-    with writing() as session:
+    with writing(wait=wait) as session:
         active = (Run.state == "queued") | (Run.state == "running")
         if attempt_id is not None:
             active = (Run.state == "queued") | ((Run.state == "running") & (Run.attempt_id == attempt_id))
+        if heartbeat_at is not None:
+            active &= Run.heartbeat_at == heartbeat_at
         ended = session.execute(
             update(Run)
             .where(Run.id == run_id, active)

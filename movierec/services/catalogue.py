@@ -157,13 +157,15 @@ def genres() -> list[tuple[str, int]]:
     ]
 
 
-def decades() -> list[tuple[str, int]]:
-    """Each decade ("1990s") and how many films it has, the newest first."""
-    decade = Movie.year / 10
-    rows = db.session.execute(
-        select(func.floor(decade), func.count()).where(Movie.year.is_not(None)).group_by(func.floor(decade))
-    )
-    return [(f"{int(tens)}0s", films) for tens, films in sorted(rows, reverse=True)]
+def decades(viewer_id: int | None = None) -> list[tuple[str, int]]:
+    """Each decade ("1990s") and how many films it has, the newest first; of one viewer's history where one is given."""
+    decade = func.floor(Movie.year / 10)
+    counted = select(decade, func.count()).where(Movie.year.is_not(None)).group_by(decade)
+    if viewer_id is not None:
+        counted = counted.join(View, View.movie_id == Movie.id).where(
+            View.user_id == viewer_id, View.removed_at.is_(None)
+        )
+    return [(f"{int(tens)}0s", films) for tens, films in sorted(db.session.execute(counted), reverse=True)]
 
 
 def film(movie_id: int, viewer_id: int) -> Film:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 from flask import current_app
 from sqlalchemy import delete, func, select
 
+from movierec import config
 from movierec.extensions import db, writing
 from movierec.services import accounts, settings
 from movierec.services.errors import Conflict, NotFound, Refused
@@ -48,21 +48,13 @@ KNOWN = 4  # the history is drawn from this many times as many films, the best k
 HISTORY_DAYS = 700
 
 
-def allowed(config: Mapping[str, Any]) -> None:
+def allowed(site: Mapping[str, Any]) -> None:
     """Raises Refused where strangers could reach the demo and nobody has said that they may."""
-    if not loopback(str(config["HOST"])) and config["MOVIEREC_PUBLIC_DEMO"] != "1":
+    if not config.loopback(str(site["HOST"])) and site["MOVIEREC_PUBLIC_DEMO"] != "1":
         raise Refused(
-            f"A demo on {config['HOST']} would let anybody in who reaches it: "
+            f"A demo on {site['HOST']} would let anybody in who reaches it: "
             "leave HOST at 127.0.0.1, or set MOVIEREC_PUBLIC_DEMO=1 if that is meant."
         )
-
-
-def loopback(host: str) -> bool:
-    """Whether only this machine reaches a server that listens there."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def open_accounts() -> list[Account]:

@@ -11,10 +11,10 @@ from flask import Flask
 from redis.exceptions import RedisError, ResponseError
 from sqlalchemy import func, select
 
-from movierec import artifacts
+from movierec import artifacts, config
 from movierec.artifacts import ArtifactError
 from movierec.extensions import BadDatabase, db, redis
-from movierec.services import accounts, demo, jobs, serving, settings, snapshots, storage
+from movierec.services import accounts, jobs, serving, settings, snapshots, storage
 from movierec.services.errors import Unavailable
 from movierec.tables import Run, User
 
@@ -81,7 +81,7 @@ def _secret_key(app: Flask) -> Check:
 def _address(app: Flask) -> Check:
     if app.config["HTTPS"]:
         return Check("cookies", OK, "Bound to https and to this host.")
-    state = OK if demo.loopback(str(app.config["HOST"])) else WARN
+    state = OK if config.loopback(str(app.config["HOST"])) else WARN
     return Check(
         "cookies", state, "Served over plain http, so whoever listens on the line can take a session over: beyond your "
         "own machine put TLS in front and set PUBLIC_URL=https://...",

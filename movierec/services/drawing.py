@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 
 from movierec import posters
-from movierec.services import catalogue
+from movierec.services.catalogue import Card
 from movierec.services.errors import NotFound
+from movierec.tables import Movie
+
+Drawable = Card | Movie
 
 # Whoever is not signed in sees these behind the sign-in form, so that the door tells nothing of the catalogue.
 AT_THE_DOOR = (
@@ -38,9 +42,14 @@ AT_THE_DOOR = (
 )
 
 
-def of_film(movie_id: int) -> str:
-    """The poster of one of the catalogue's films, as SVG. Raises NotFound."""
-    film = catalogue.movie(movie_id)
+def fingerprint(film: Drawable) -> str:
+    """Short hash of what a film's poster says: its address changes with it, so browsers may keep it for ever."""
+    said = repr((film.title, film.year, list(film.genres), list(film.directors)))
+    return hashlib.sha256(said.encode("utf-8", "backslashreplace")).hexdigest()[:10]
+
+
+def of_film(film: Drawable) -> str:
+    """The poster of one of the catalogue's films, as SVG."""
     return _drawn(film.title, film.year, tuple(film.genres), " & ".join(film.directors), film.id)
 
 

@@ -1,25 +1,50 @@
-"""The catalogue's films as an import changes them: put in, kept for who watched them, moved to, ranked, enriched."""
+"""The catalogue's films as an import changes them: planned while nobody waits, then swapped in, moved to, enriched."""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Table, case, delete, func, insert, select, true, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import func, select, true, update
 
-from movierec.services import search
+from movierec.extensions import db
 from movierec.sources import titles
 from movierec.sources.base import Rejects, SourceMovie
 from movierec.sources.metadata import FILE, Facts, Metadata
-from movierec.tables import Movie, MovieGenre, User, View
+from movierec.tables import Movie, User, View
 
 AT_ONCE = 500  # values in one IN (...)
 LISTS = ("other_titles", "genres", "directors", "actors", "countries")
 # What another file may have added: a source that doesn't know it leaves it as it is.
 ADDED = ("runtime", "language", "released", "overview", "poster_path")
+ADDED_LISTS = ("directors", "actors", "countries")
+EMPTY = "[]"  # a list of nothing, as it is stored
+PLACE = ("events", "rank")
+COLUMNS = tuple(Movie.__table__.columns.keys())
+FACTS = tuple(name for name in COLUMNS if name not in ("id", *PLACE))
+# Straight to the driver, with rows as they are stored: SQLAlchemy's own work would take longer than SQLite's.
+INSERT = f"INSERT INTO movies ({', '.join(COLUMNS)}) VALUES ({', '.join(f':{name}' for name in COLUMNS)})"  # noqa: S608
+RENEW = f"UPDATE movies SET {', '.join(f'{name} = :{name}' for name in (*FACTS, *PLACE))} WHERE id = :id"  # noqa: S608
+REPLACE = "UPDATE movies SET events = :events, rank = :rank WHERE id = :id"
+
+Row = dict[str, Any]  # a film as it is stored: lists are JSON
+Genre = tuple[str, int, int]  # genre, rank, movie id
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an import will do to the catalogue, worked out before the lock is taken."""
+
+    rows: list[Row]  # every film of the source, by rank
+    added: list[Row]
+    renewed: list[Row]  # something about them is new
+    replaced: list[Row]  # only how often they were watched, or their rank, is new
+    left: frozenset[int]  # films of an earlier source that this one doesn't have
+    targets: dict[tuple[str, int], int]  # folded title and year -> the one film of the source that has them
+    genres: list[Genre] | None  # None: the stored ones are right
 
 
 @dataclass(frozen=True)
@@ -31,73 +56,107 @@ class Change:
     moved: int  # views
 
 
-def rows(movies: Sequence[SourceMovie], counts: dict[int, int]) -> list[dict[str, Any]]:
-    """The films as rows of the catalogue; made before the writing transaction, so that it stays short."""
-    made = []
-    for movie in movies:
-        row = vars(movie) | {name: list(getattr(movie, name)) for name in LISTS}
-        row["id"] = row.pop("movie_id")
-        made.append(row | {"events": counts.get(movie.movie_id, 0), "rank": 0})
-    return made
+def plan(movies: Sequence[SourceMovie], counts: dict[int, int]) -> Plan:
+    """How the catalogue becomes these films; rank 1 is the most watched in the source, equals by movie id.
 
-
-def replace(session: Any, new: Sequence[dict[str, Any]]) -> Change:
-    """Make these rows the catalogue, inside the caller's writing transaction.
-
-    A film of an earlier source stays while a view points to it; views of one that the new source also has, under
-    the same title and year, move over.
+    Only imports change films, and one runs at a time: what is read here still holds when the plan is carried out.
     """
-    before = set(session.scalars(select(Movie.id)))
-    _put(session, new)
-    left = before - {row["id"] for row in new}
-    moved = _move_views(session, left, new)
+    run = db.session.connection().exec_driver_sql
+    before = {row["id"]: row for row in run(f"SELECT {', '.join(COLUMNS)} FROM movies").mappings()}  # noqa: S608
+    rows = [_stored(movie, counts.get(movie.movie_id, 0), before.get(movie.movie_id)) for movie in movies]
+    rows.sort(key=lambda row: (-row["events"], row["id"]))
+    added, renewed, replaced = [], [], []
+    for rank, row in enumerate(rows, 1):
+        row["rank"] = rank
+        old = before.get(row["id"])
+        if old is None:
+            added.append(row)
+        elif any(row[name] != old[name] for name in FACTS):
+            renewed.append(row)
+        elif any(row[name] != old[name] for name in PLACE):
+            replaced.append(row)
+    left = frozenset(before.keys() - {row["id"] for row in rows})
+    genres = _genres(rows)
+    stored = {tuple(row) for row in run("SELECT genre, rank, movie_id FROM movie_genres") if row[2] not in left}
+    db.session.rollback()  # ends the reading transaction
+    return Plan(rows, added, renewed, replaced, left, _targets(rows), None if stored == set(genres) else genres)
+
+
+def _stored(movie: SourceMovie, events: int, old: Any) -> Row:
+    """The film as a row; what was added to this very film before stays where the source doesn't know it."""
+    row = vars(movie) | {name: json.dumps(getattr(movie, name)) for name in LISTS} | {"events": events}
+    row["id"] = row.pop("movie_id")
+    if old is not None and old["imdb_id"] == row["imdb_id"]:
+        row |= {name: old[name] for name in ADDED if row[name] is None}
+        row |= {name: old[name] for name in ADDED_LISTS if row[name] == EMPTY}
+    return row
+
+
+def _genres(rows: Sequence[Row]) -> list[Genre]:
+    """The films' genres in the order they are stored, which makes storing them fast."""
+    return sorted({(genre, row["rank"], row["id"]) for row in rows for genre in json.loads(row["genres"])})
+
+
+def _targets(rows: Sequence[Row]) -> dict[tuple[str, int], int]:
+    same: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for row in rows:
+        if row["year"] is not None:
+            same[(titles.fold(row["title"]), row["year"])].append(row["id"])
+    return {named: ids[0] for named, ids in same.items() if len(ids) == 1}
+
+
+def swap(session: Any, plan: Plan) -> Change:
+    """Carry the plan out, inside the caller's writing transaction.
+
+    A film of an earlier source stays while a view points to it, ranked after those of the source; views of one that
+    the new source also has, under the same title and year, move over.
+    """
+    run = session.connection().exec_driver_sql
+    for statement, films in ((INSERT, plan.added), (RENEW, plan.renewed), (REPLACE, plan.replaced)):
+        if films:
+            run(statement, films)
+    moved = _move_views(session, plan)
     watched = set(session.scalars(select(View.movie_id).distinct()))
-    gone = left - watched
-    for part in _parts(sorted(gone)):
-        session.execute(delete(Movie).where(Movie.id.in_(part)))
-    for part in _parts(sorted(left & watched)):
-        session.execute(update(Movie).where(Movie.id.in_(part)).values(events=0))
-    _rank(session)
-    search.rebuild(session)
-    return Change(kept=len(left & watched), removed=len(gone), moved=moved)
+    kept = sorted(plan.left & watched)
+    if plan.genres is not None:
+        run("DELETE FROM movie_genres")
+        _put_genres(run, plan.genres)
+    if gone := sorted(plan.left - watched):
+        run("DELETE FROM movies WHERE id = ?", [(movie_id,) for movie_id in gone])
+    if kept:
+        _keep(session, kept, len(plan.rows))
+    return Change(kept=len(kept), removed=len(gone), moved=moved)
 
 
-def _put(session: Any, new: Sequence[dict[str, Any]]) -> None:
-    films = cast(Table, Movie.__table__)
-    table, statement = films.c, upsert(films)
-    given = statement.excluded
-    changed: dict[str, Any] = {
-        name: given[name]
-        for name in ("title", "sort_title", "year", "other_titles", "genres", "imdb_id", "tmdb_id", "events")
-    }
-    same = table.imdb_id.is_not_distinct_from(given.imdb_id)  # what was added was added to this very film
-    for name in ADDED:
-        changed[name] = case((same, func.coalesce(given[name], table[name])), else_=given[name])
-    for name in ("directors", "actors", "countries"):
-        nothing = func.json_array_length(given[name]) == 0
-        changed[name] = case((same & nothing, table[name]), else_=given[name])
-    session.connection().execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed), new)
+def _keep(session: Any, kept: Sequence[int], after: int) -> None:
+    """These films are no longer counted and come after the others."""
+    run = session.connection().exec_driver_sql
+    rows = [{"id": movie_id, "events": 0, "rank": rank} for rank, movie_id in enumerate(kept, after + 1)]
+    run(REPLACE, rows)
+    run("DELETE FROM movie_genres WHERE movie_id = ?", [(movie_id,) for movie_id in kept])
+    genres = func.json_each(Movie.genres).table_valued("value")
+    of_kept = select(genres.c.value, Movie.rank, Movie.id).join_from(Movie, genres, true()).where(Movie.rank > after)
+    _put_genres(run, [tuple(row) for row in session.execute(of_kept.distinct())])
 
 
-def _move_views(session: Any, left: set[int], new: Sequence[dict[str, Any]]) -> int:
-    """Views of `left` films to the one new film of the same title and year. Nobody gets a film twice."""
-    old = [row for part in _parts(sorted(left)) for row in session.execute(_watched(part))]
-    if not old:
-        return 0
-    same: dict[tuple[str, int | None], list[int]] = defaultdict(list)
-    for row in new:
-        same[(titles.fold(row["title"]), row["year"])].append(row["id"])
+def _put_genres(run: Any, genres: Sequence[Any]) -> None:
+    if genres:
+        run("INSERT INTO movie_genres (genre, rank, movie_id) VALUES (?, ?, ?)", genres)
+
+
+def _move_views(session: Any, plan: Plan) -> int:
+    """Views of films that are left to the one film of the same title and year. Nobody gets a film twice."""
     moved = 0
-    for movie_id, title, year in old:
-        found = same.get((titles.fold(title), year), [])
-        if len(found) != 1 or year is None:
+    for movie_id, title, year in [row for part in _parts(sorted(plan.left)) for row in session.execute(_watched(part))]:
+        target = plan.targets.get((titles.fold(title), year))
+        if target is None:
             continue
-        have = select(View.user_id).where(View.movie_id == found[0], View.removed_at.is_(None))
+        have = select(View.user_id).where(View.movie_id == target, View.removed_at.is_(None))
         mine = session.execute(
             select(View.id, View.user_id).where(View.movie_id == movie_id, View.user_id.not_in(have))
         ).all()
         for part in _parts([view.id for view in mine]):
-            session.execute(update(View).where(View.id.in_(part)).values(movie_id=found[0]))
+            session.execute(update(View).where(View.id.in_(part)).values(movie_id=target))
         for part in _parts(sorted({view.user_id for view in mine})):
             newer = update(User).where(User.id.in_(part)).values(history_version=User.history_version + 1)
             session.execute(newer)
@@ -113,21 +172,20 @@ def _watched(part: Sequence[int]) -> Any:
     )
 
 
-def _rank(session: Any) -> None:
-    """Rank 1 is the most watched in the source; equals by movie id. Genres carry the rank."""
-    order = select(Movie.id, func.row_number().over(order_by=(Movie.events.desc(), Movie.id)).label("place")).subquery()
-    session.execute(update(Movie).where(Movie.id == order.c.id).values(rank=order.c.place))
-    session.execute(delete(MovieGenre))
-    genres = func.json_each(Movie.genres).table_valued("value")
-    each = select(genres.c.value, Movie.rank, Movie.id).join_from(Movie, genres, true()).distinct()
-    session.execute(insert(MovieGenre).from_select(["genre", "rank", "movie_id"], each))
+@dataclass(frozen=True)
+class Enrichment:
+    """What a metadata file adds, worked out before the lock is taken."""
+
+    matched: int  # films that it knows
+    overviews: int
+    changes: list[Row]  # only films that are not so already
 
 
-def enrich(session: Any, facts: Metadata, rejects: Rejects) -> tuple[int, int]:
-    """Put what the metadata knows beside each film it names; says how many films and overviews those are."""
+def enrichment(facts: Metadata, rejects: Rejects) -> Enrichment:
+    """What the metadata knows beside each film it names."""
     columns = [getattr(Movie, name) for name in (*ADDED, "countries")]
-    changes, overviews = [], 0
-    for movie in session.execute(
+    changes, matched, overviews = [], 0, 0
+    for movie in db.session.execute(
         select(Movie.id, Movie.title, Movie.other_titles, Movie.year, Movie.imdb_id, Movie.tmdb_id, *columns)
     ).mappings():
         found, agree = facts.find(movie["imdb_id"], movie["tmdb_id"])
@@ -139,12 +197,20 @@ def enrich(session: Any, facts: Metadata, rejects: Rejects) -> tuple[int, int]:
                 f"which is {found.title!a}, {found.year}: not used",
             )  # fmt: skip
             continue
-        added = {name: movie[name] if getattr(found, name) is None else getattr(found, name) for name in ADDED}
-        changes.append({"id": movie["id"], **added, "countries": list(found.countries) or movie["countries"]})
+        new = {name: movie[name] if getattr(found, name) is None else getattr(found, name) for name in ADDED}
+        new["countries"] = list(found.countries) or movie["countries"]
+        if any(new[name] != movie[name] for name in new):
+            changes.append({"id": movie["id"], **new})
+        matched += 1
         overviews += found.overview is not None
-    if changes:
-        session.execute(update(Movie), changes)
-    return len(changes), overviews
+    db.session.rollback()  # ends the reading transaction
+    return Enrichment(matched, overviews, changes)
+
+
+def enrich(session: Any, added: Enrichment) -> None:
+    """Put it beside the films, inside the caller's writing transaction."""
+    if added.changes:
+        session.execute(update(Movie), added.changes)
 
 
 def _alike(movie: Any, found: Facts) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from sqlalchemy import func, select, update
 
@@ -12,12 +12,9 @@ from movierec.engines import registry
 from movierec.evaluation import harness
 from movierec.evaluation.scorecard import Scorecard, compare
 from movierec.evaluation.statistics import Verdict
-from movierec.extensions import db, writing
+from movierec.extensions import db
 from movierec.services import serving, snapshots, training
-from movierec.services.errors import ServiceError
 from movierec.tables import Run
-
-log = logging.getLogger(__name__)
 
 ENGINE = "nextitnet"
 MEASURE, CUTOFF, PROTOCOL = "ndcg", 10, "loo-full"
@@ -42,41 +39,32 @@ def request_if_fresh() -> int | None:
     return training.request(ENGINE, {}, origin="first", note="The first run of this site, started by itself.")
 
 
-def judge(holdout: Holdout, cards: Sequence[Scorecard]) -> Verdict:
-    """The run against popularity, asked the same questions."""
+def judge(holdout: Holdout, cards: Sequence[Scorecard], check: Callable[[], None] = lambda: None) -> Verdict:
+    """The run against popularity, asked the same questions. `check` may raise, to leave early."""
     rival = registry.get("popularity")()
-    rival.fit(holdout.train, lambda step, total, **metrics: None)
+    rival.fit(holdout.train, lambda step, total, **metrics: check())
     mine = next(card for card in cards if card.protocol == PROTOCOL)
-    return compare(mine, harness.evaluate(rival, holdout, PROTOCOL, timed=0), MEASURE, CUTOFF)
+    theirs = harness.evaluate(rival, holdout, PROTOCOL, progress=lambda done, total: check(), timed=0)
+    return compare(mine, theirs, MEASURE, CUTOFF)
 
 
-def settle(run_id: int, verdict: Verdict) -> None:
-    """Put the run on air where the verdict allows it and nothing is; the run's note says what was decided."""
+def settle(session: Any, run_id: int, verdict: Verdict) -> None:
+    """Put the run on air where the verdict allows it and nothing is; the run's note says what was decided.
+
+    Inside the transaction that ends the run: no crash can part a finished first run from the decision about it. Its
+    artefact was read back and tried the moment before, when it was saved.
+    """
     said = f"popularity by {_number(verdict.difference)} [{_number(verdict.low)}, {_number(verdict.high)}] in NDCG@10"
-    if verdict.low > 0:
-        on_air = serving.on_air()
-        try:
-            if on_air.run_id is None:
-                serving.put_on_air(
-                    run_id, user_id=None, who=HOUSE, why=f"Beats {said}.", expected_version=on_air.version
-                )
-                _note(run_id, f"First run of this site; put on air because it beats {said} ({PROTOCOL}).")
-            else:
-                _note(run_id, f"First run of this site; beats {said} ({PROTOCOL}). Something else was on air already.")
-        except ServiceError as error:
-            log.warning("the first run could not be put on air: %s", error)
-            _note(run_id, f"First run of this site; beats {said} ({PROTOCOL}), but was not put on air: {error}")
-    else:
-        _note(
-            run_id,
-            f"First run of this site; not put on air: against {said} ({PROTOCOL}) that is {verdict.words}. "
-            "Viewers get the popular films until something better is put on air.",
+    if verdict.low <= 0:
+        decided = (
+            f"not put on air: against {said} ({PROTOCOL}) that is {verdict.words}. "
+            "Viewers get the popular films until something better is put on air."
         )
-
-
-def _note(run_id: int, text: str) -> None:
-    with writing() as session:
-        session.execute(update(Run).where(Run.id == run_id).values(note=text))
+    elif serving.put_first_on_air(session, run_id, who=HOUSE, why=f"Beats {said}."):
+        decided = f"put on air because it beats {said} ({PROTOCOL})."
+    else:
+        decided = f"beats {said} ({PROTOCOL}). Something else was on air already."
+    session.execute(update(Run).where(Run.id == run_id).values(note=f"First run of this site; {decided}"))
 
 
 def _number(value: float) -> str:

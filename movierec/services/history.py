@@ -18,6 +18,8 @@ from movierec.tables import Movie, SlateRow, User, View, now
 
 PAGE = 30
 UNDO_FOR = timedelta(days=1)  # what was removed longer ago is gone for good
+PURGED_AT_ONCE = 2000  # rows in one short transaction
+AHEAD = timedelta(hours=14)  # no clock on earth is further before UTC
 FIRST_SHOW = date(1895, 12, 28)
 SLATES_LOOKED_AT = 3  # a film found on one of the last lists was found by that list's engine
 UNKEPT: Any = object()  # "leave as it is", since None is "no rating"
@@ -92,7 +94,10 @@ def parse_rating(text: str | None) -> float | None:
 
 
 def parse_day(text: str | None) -> datetime | None:
-    """ "2026-11-21" -> noon of that day in UTC, today -> this moment, empty -> None. Raises Refused."""
+    """ "2026-11-21" -> noon of that day in UTC, today -> this moment, empty -> None. Raises Refused.
+
+    Where it is tomorrow already (UTC+13) that day is today: nothing is ever watched later than now.
+    """
     if not text or not text.strip():
         return None
     try:
@@ -100,11 +105,14 @@ def parse_day(text: str | None) -> datetime | None:
     except ValueError:
         raise Refused("Give the day as year-month-day, for example 2026-11-21.", field="day") from None
     moment = now()
-    if day == moment.date():
-        return moment
-    if not FIRST_SHOW <= day <= moment.date() + timedelta(days=1):
+    if not FIRST_SHOW <= day <= latest_day():
         raise Refused("The day must lie between the first film show and today.", field="day")
-    return datetime.combine(day, time(12), UTC)
+    return moment if day >= moment.date() else datetime.combine(day, time(12), UTC)
+
+
+def latest_day() -> date:
+    """The day that it is where the sun rises first: the last that a viewer may call today."""
+    return (now() + AHEAD).date()
 
 
 def mark(viewer_id: int, movie_id: int, *, rating: Any = UNKEPT, watched_at: datetime | None = None) -> Marked:
@@ -184,7 +192,8 @@ def undo(viewer_id: int, token: str) -> int:
         live = select(View.movie_id).where(View.user_id == viewer_id, View.removed_at.is_(None))
         back = session.execute(
             update(View)
-            .where(View.user_id == viewer_id, View.removed_at == moment, View.movie_id.not_in(live))
+            .where(View.user_id == viewer_id, View.removed_at == moment, View.removed_at >= now() - UNDO_FOR)
+            .where(View.movie_id.not_in(live))
             .values(removed_at=None)
             .execution_options(synchronize_session=False)
         ).rowcount
@@ -207,13 +216,23 @@ def _take_out(session: Any, viewer_id: int, *which: Any) -> Removed:
         .execution_options(synchronize_session=False)
     ).rowcount
     if count:
-        session.execute(
-            delete(View)
-            .where(View.user_id == viewer_id, View.removed_at < moment - UNDO_FOR)
-            .execution_options(synchronize_session=False)
-        )
         _bump(session, viewer_id)
     return Removed(str(round(moment.timestamp() * 1_000_000)), int(count))
+
+
+def purge_removed() -> int:
+    """Delete for good what was removed longer ago than undo reaches, in short transactions; how many entries.
+
+    For the house's regular sweeping. Takes no lock where there is nothing to do.
+    """
+    old = View.removed_at < now() - UNDO_FOR
+    gone = 0
+    while db.session.scalar(select(View.id).where(old).limit(1)) is not None:
+        with writing() as session:
+            part = select(View.id).where(old).limit(PURGED_AT_ONCE)
+            gone += session.execute(delete(View).where(View.id.in_(part))).rowcount
+    db.session.rollback()
+    return gone
 
 
 def _bump(session: Any, viewer_id: int) -> None:
@@ -264,15 +283,7 @@ def numbers(viewer_id: int) -> Numbers:
             func.count(View.found_by),
         ).where(*live)
     ).one()
-    decade = Movie.year / 10
-    by_decade = db.session.execute(
-        select(func.floor(decade), func.count())
-        .join(View, View.movie_id == Movie.id)
-        .where(*live, Movie.year.is_not(None))
-        .group_by(func.floor(decade))
-        .order_by(func.floor(decade))
-    )
-    decades = [(f"{int(tens)}0s", count) for tens, count in by_decade]
+    decades = catalogue.decades(viewer_id)[::-1]
     return Numbers(this_year, mean, found / films if films else None, decades)
 
 

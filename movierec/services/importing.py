@@ -15,7 +15,7 @@ from flask import current_app
 
 from movierec.config import ROOT
 from movierec.extensions import db, writing
-from movierec.services import films, snapshots
+from movierec.services import films, search, snapshots
 from movierec.services.errors import Conflict, Refused
 from movierec.services.snapshot_files import Progress, Writer, Written
 from movierec.sources import metadata
@@ -85,12 +85,13 @@ def enrich(path: Path, progress: Progress = silent) -> EnrichReport:
         progress("Reading metadata", 0.0)
         facts = metadata.read(archive, rejects)
         progress("Adding to films", 0.5)
+        added = films.enrichment(facts, rejects)
         with writing() as session:
-            matched, overviews = films.enrich(session, facts, rejects)
+            films.enrich(session, added)
         report = _write_report("enrich", rejects)
         progress("Adding to films", 1.0)
     return EnrichReport(
-        len(facts.by_tmdb), matched, overviews, len(rejects), tuple(rejects[:FIRST_REJECTS]), report,
+        len(facts.by_tmdb), added.matched, added.overviews, len(rejects), tuple(rejects[:FIRST_REJECTS]), report,
         time.monotonic() - began,
     )  # fmt: skip
 
@@ -98,6 +99,7 @@ def enrich(path: Path, progress: Progress = silent) -> EnrichReport:
 def _take(source: Source, progress: Progress) -> ImportReport:
     began = time.monotonic()
     snapshots.sweep()
+    db.session.rollback()  # no transaction stays open while files are read
     progress("Reading films", 0.0)
     movies = list(source.movies())
     progress("Reading films", 1.0)
@@ -122,10 +124,12 @@ def _take(source: Source, progress: Progress) -> ImportReport:
 def _commit(
     source: Source, movies: list[SourceMovie], written: Written, report_path: Path, began: float
 ) -> ImportReport:
-    """The one transaction: films, search and active snapshot change together."""
-    rows = films.rows(movies, written.counts)
+    """Films, search and active snapshot change together, in one short transaction; all else is done before it."""
+    plan = films.plan(movies, written.counts)
+    search.fill(plan.rows)
     with writing() as session:
-        change = films.replace(session, rows)
+        change = films.swap(session, plan)
+        search.swap(session, beyond=len(plan.rows))
         active = snapshots.current()
         unchanged = active is not None and (active.sha256, active.source) == (written.sha256, source.name)
         if active is None or not unchanged:

@@ -91,9 +91,10 @@ def state() -> QueueState:
         client.ping()
         took = (datetime.now(UTC) - start).total_seconds() * 1000
         workers = _workers(client)
+        busy = sum(worker.get_state() == "busy" for worker in workers)
+        return QueueState("", queue(client).count, len(workers), busy, took)
     except RedisError as error:
         return QueueState(str(error) or type(error).__name__)
-    return QueueState("", queue(client).count, len(workers), sum(w.get_state() == "busy" for w in workers), took)
 
 
 def _workers(client: Redis) -> list[BaseWorker]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from movierec.engines import registry
-from movierec.services import jobs, knobs, runs, serving, snapshots, sweeping
+from movierec.services import jobs, knobs, runs, serving, snapshots
 from movierec.services.errors import NotFound
 from movierec.services.serving import Change
+from movierec.services.station import station
 from movierec.tables import MetricRow, Run, Serving, Snapshot
 
 FIRST = "nextitnet"  # the engine whose form is open at first, where there is one of that name
@@ -45,6 +46,7 @@ class OnAir:
     line: runs.Line | None
     change: Change | None
     before: Run | None
+    trouble: str | None = None  # why it can't be loaded here, and what plays instead
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,11 @@ class Sheet:
         return self.run.artifact is not None and not self.is_on_air
 
 
+def knows(engine: str) -> bool:
+    """Whether there is an engine of that name, absent ones counted."""
+    return any(listing.slug == engine for listing in registry.listings())
+
+
 def bench(engine: str = "") -> Bench:
     """The first page with the form of that engine. Raises NotFound for an engine that is not there."""
     listings = registry.listings()
@@ -100,8 +107,7 @@ def bench(engine: str = "") -> Bench:
 
 
 def progress() -> Progress:
-    """What is being done; silent runs are found out first."""
-    sweeping.sweep_silent()
+    """What is being done. Nothing is changed: runs that went silent are shown as such, and ended by the worker."""
     active = runs.active()
     return Progress(active, [line for line in runs.lines(limit=RECENT) if line.run not in active])
 
@@ -112,12 +118,24 @@ def on_air() -> OnAir:
     if row.run_id is None:
         return OnAir(row, None, None, None)
     changes = serving.changes()
-    return OnAir(row, runs.lines(run_id=row.run_id)[0], changes[0] if changes else None, serving.before())
+    line, before = runs.lines(run_id=row.run_id)[0], serving.before()
+    return OnAir(row, line, changes[0] if changes else None, before, _trouble(row.version))
+
+
+def _trouble(version: int) -> str | None:
+    """What viewers get in place of an engine that can't be loaded, and why."""
+    held = station()
+    playing, why = held.tune(version), held.trouble(version)
+    if why is None:
+        return None
+    instead = "the popular films"
+    if playing is not None and playing.engine is not None:
+        instead = f"{playing.facts.engine} #{playing.facts.run}"
+    return f"Its files can't be loaded, so viewers get {instead} instead. {why}"
 
 
 def sheet(run_id: int) -> Sheet:
     """All about one run. Raises NotFound."""
-    sweeping.sweep_silent()
     found = runs.lines(run_id=run_id)
     if not found:
         raise NotFound("There is no such run.")

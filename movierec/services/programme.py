@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from movierec.services import catalogue
 from movierec.services.catalogue import Card
-from movierec.services.recommending import Slate
+from movierec.services.recommending import RANK, Slate
 
 NEXT, ROW, ROWS = 12, 6, 2  # films in the first list; in each list by genre; lists by genre
 
@@ -36,11 +36,8 @@ def arrange(slate: Slate) -> Programme:
     if not slate.films:
         return Programme(slate, None, None, [])
     first, *rest = slate.films
-    title, text = (
-        ("Most watched here", "Known by most viewers and new to you.")
-        if slate.cold
-        else ("Next for you", "What viewers with a history like yours watched next.")
-    )
+    title = "Best known here" if slate.origin == RANK else "To start with" if slate.cold else "Next for you"
+    text = "From the same list, right after the first pick."
     reels = [Reel(title, text, rest[:NEXT])] if rest else []
     left, told = rest[NEXT:], set[str]()
     for _ in range(ROWS):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from movierec.extensions import db, writing
 from movierec.services import snapshots
 from movierec.services.attempt import CURVES, rows_of
 from movierec.services.errors import NotFound, Refused
-from movierec.tables import ACTIVE_STATES, MetricRow, Run, Snapshot, User
+from movierec.tables import ACTIVE_STATES, MetricRow, Run, Snapshot, User, now
+
+SILENT_AFTER = timedelta(seconds=20)  # ten beats of an attempt's heart
 
 NAMES = {
     "ndcg": "NDCG", "hr": "Hit rate", "mrr": "MRR", "loss": "Loss",
@@ -36,6 +39,11 @@ class Line:
     ndcg: MetricRow | None
     hit_rate: MetricRow | None
     by: str
+
+    @property
+    def silent(self) -> bool:
+        """Whether it is said to train, but gives no sign of life."""
+        return silent(self.run)
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,14 @@ def get(run_id: int) -> Run:
     if run is None:
         raise NotFound("There is no such run.")
     return run
+
+
+def silent(run: Run) -> bool:
+    """Whether a run that is said to train gives no sign of life, by the clock on the wall: only to be shown.
+
+    The worker makes sure and ends it; where no worker is alive either, this is what tells.
+    """
+    return run.state == "running" and run.heartbeat_at is not None and run.heartbeat_at < now() - SILENT_AFTER
 
 
 def lines(*, limit: int = 200, run_id: int | None = None) -> list[Line]:
@@ -156,14 +172,15 @@ def evaluate(run_id: int, protocol: str, progress: Callable[[int, int], None] | 
         raise Refused(str(error), field="protocol") from error
     if run.artifact is None:
         raise Refused(f"{run.engine} #{run_id} has no artefact to measure: it is {run.state}.")
+    snapshot = snapshot_of(run)
+    db.session.remove()  # no transaction stays open across what follows
     try:
         root = Path(current_app.config["MODELS_DIR"])
         engine = artifacts.load(root, run.engine, run.artifact, sha256=run.artifact_sha256)
     except artifacts.BadArtifact as error:
         raise Refused(f"{run.engine} #{run_id} can't be measured: {error}") from error
-    snapshot = snapshot_of(run)
     data = snapshots.dataset(snapshot, run.views_until) if snapshot is not None else None
-    db.session.remove()  # no session stays open across an evaluation
+    db.session.remove()
     if data is None or data.sha256 != run.dataset_sha256:
         raise Refused(
             f"The data that {run.engine} #{run_id} learnt from has changed since (a viewer edited or left): "

@@ -4,87 +4,102 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rapidfuzz import fuzz, process
 from sqlalchemy import select
 
-from movierec.extensions import db
+from movierec.extensions import db, writing
+from movierec.sources.titles import fold
 from movierec.tables import Movie
 
+# Each table comes twice, with 0 and 1 behind its name; `search_side` says which ones are asked. The others are filled
+# for the next catalogue in transactions so short that nobody waits, and put in use in the catalogue's own.
 # `position` orders by popularity: titles first, best known first, then the same films under their people's names.
 # FTS5 answers in rowid order, so the best known match comes first without a sort, and LIMIT ends the walk early.
-DDL = [
-    "CREATE TABLE search_titles (position INTEGER PRIMARY KEY, movie_id INTEGER NOT NULL, folded TEXT NOT NULL)",
-    "CREATE INDEX ix_search_titles_folded ON search_titles (folded)",
-    "CREATE VIRTUAL TABLE search_prefix USING fts5(folded, content='search_titles', content_rowid='position', "
-    "tokenize='unicode61 remove_diacritics 0', prefix='1 2 3 4', detail=none, columnsize=0)",
-    "CREATE VIRTUAL TABLE search_trigram USING fts5(folded, content='search_titles', content_rowid='position', "
-    "tokenize='trigram', detail=none, columnsize=0)",
-    "CREATE VIRTUAL TABLE search_trigram_terms USING fts5vocab('search_trigram', 'row')",
-    "CREATE TABLE search_trigrams (trigram TEXT PRIMARY KEY, titles INTEGER NOT NULL) WITHOUT ROWID",
-]
+AT_ONCE = 2000  # positions filled in one transaction
 LONGEST = 200  # characters of a question that are looked at
 FEW = 20  # titles that are looked through for an unfinished word
 SHORT = 8  # letters of a question that are looked for with one of them changed
 THIRDS, TOGETHER = 3, 3  # stretches of a misspelt question, trigrams of each that a title must all have
 RARE, CANDIDATES = 4, 2000  # trigrams of which a title must have one; titles re-ranked at a time
 CLOSE, ALIKE = 70.0, 90.0  # of 100: least likeness to be given at all; likeness that makes looking further needless
-_LETTERS = str.maketrans(
-    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "&": " and "}
-)
 _KEYS = "abcdefghijklmnopqrstuvwxyz0123456789 "
 _COMMON = {"the", "a", "an", "of", "and"}
-_APOSTROPHES = re.compile(r"['’‘ʼ`´]")
-_BREAKS = re.compile(r"[\W_]+")
 _YEAR = re.compile(r"(18|19|20)\d\d")
 
 
 Ask = Callable[[str, tuple[Any, ...]], list[Any]]  # runs one statement and gives its rows
 
 
-def fold(text: str) -> str:
-    """Lower case, without accents, apostrophes and punctuation: "Amélie's" -> "amelies"."""
-    if not text.isascii():
-        decomposed = unicodedata.normalize("NFKD", text)
-        text = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
-    text = text.casefold().translate(_LETTERS)
-    return _BREAKS.sub(" ", _APOSTROPHES.sub("", text)).strip()
+def fill(movies: Sequence[Mapping[str, Any]]) -> None:
+    """Fill the side not in use with these films, the best known first, in writing transactions of its own."""
+    with writing() as session:
+        _clear(session)
+    entries = list(_entries(movies))
+    for start in range(0, len(entries), AT_ONCE):
+        with writing() as session:
+            _add(session, entries[start : start + AT_ONCE])
+
+
+def swap(session: Any, beyond: int) -> None:
+    """Put the filled side in use, with the films ranked beyond this behind; in the caller's writing transaction."""
+    more = "SELECT id, title, other_titles, directors, actors FROM movies WHERE rank > ? ORDER BY rank, id"
+    _add(session, list(_entries(session.connection().exec_driver_sql(more, (beyond,)).mappings().all())))
+    session.connection().exec_driver_sql("UPDATE search_side SET side = 1 - side")
 
 
 def rebuild(session: Any) -> None:
-    """Fill the indexes afresh from the movies. Runs in the caller's writing transaction (a catalogue import)."""
-    run = session.connection().exec_driver_sql
-    run("INSERT INTO search_prefix(search_prefix) VALUES ('delete-all')")
-    run("INSERT INTO search_trigram(search_trigram) VALUES ('delete-all')")
-    run("DELETE FROM search_titles")
-    run("DELETE FROM search_trigrams")
-    rows: list[tuple[int, str]] = []
-    for entry in _entries(run):
-        rows.append(entry)
-        if len(rows) == 20_000:
-            run("INSERT INTO search_titles (movie_id, folded) VALUES (?, ?)", rows)
-            rows = []
-    if rows:
-        run("INSERT INTO search_titles (movie_id, folded) VALUES (?, ?)", rows)
-    run("INSERT INTO search_prefix(search_prefix) VALUES ('rebuild')")
-    run("INSERT INTO search_trigram(search_trigram) VALUES ('rebuild')")
-    run("INSERT INTO search_trigrams SELECT term, doc FROM search_trigram_terms")
+    """Fill a side from the movies as they are and put it in use, all in the caller's writing transaction."""
+    _clear(session)
+    swap(session, beyond=-1)
 
 
-def _entries(run: Any) -> Iterator[tuple[int, str]]:
+def _clear(session: Any) -> None:
+    side, run = _side_in_use(session) ^ 1, session.connection().exec_driver_sql
+    for table in ("search_prefix", "search_trigram"):
+        run(f"INSERT INTO {table}{side} ({table}{side}) VALUES ('delete-all')")  # noqa: S608
+    for table in ("search_titles", "search_trigrams"):
+        run(f"DELETE FROM {table}{side}")  # noqa: S608
+
+
+def _add(session: Any, entries: Sequence[tuple[int, str]]) -> None:
+    """Put these behind what the side not in use holds."""
+    if not entries:
+        return
+    side, run = _side_in_use(session) ^ 1, session.connection().exec_driver_sql
+    first = run(f"SELECT coalesce(max(position), 0) + 1 FROM search_titles{side}").scalar_one()  # noqa: S608
+    rows = [(position, movie_id, folded) for position, (movie_id, folded) in enumerate(entries, first)]
+    run(f"INSERT INTO search_titles{side} (position, movie_id, folded) VALUES (?, ?, ?)", rows)  # noqa: S608
+    words = [(position, folded) for position, _, folded in rows]
+    run(f"INSERT INTO search_prefix{side} (rowid, folded) VALUES (?, ?)", words)  # noqa: S608
+    run(f"INSERT INTO search_trigram{side} (rowid, folded) VALUES (?, ?)", words)  # noqa: S608
+    counts = Counter(trigram for _, folded in words for trigram in set(_trigrams(folded)))
+    run(
+        f"INSERT INTO search_trigrams{side} (trigram, titles) VALUES (?, ?) "  # noqa: S608
+        "ON CONFLICT DO UPDATE SET titles = titles + excluded.titles",
+        list(counts.items()),
+    )
+
+
+def _side_in_use(session: Any) -> int:
+    return int(session.connection().exec_driver_sql("SELECT side FROM search_side").scalar_one())
+
+
+def _entries(movies: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
     """(movie id, folded words), in the order of positions. Lists are JSON, nearly always empty: "[]" is not parsed."""
-    for movie_id, title, others in run("SELECT id, title, other_titles FROM movies ORDER BY rank, id"):
-        names = [title] if others == "[]" else [title, *json.loads(others)]
-        yield from ((movie_id, words) for words in dict.fromkeys(map(fold, names)) if words)
-    for movie_id, directors, actors in run(
-        "SELECT id, directors, actors FROM movies WHERE directors <> '[]' OR actors <> '[]' ORDER BY rank, id"
-    ):
-        names = json.loads(directors) + json.loads(actors)
-        yield from ((movie_id, words) for words in dict.fromkeys(map(fold, names)) if words)
+    for names in (("other_titles",), ("directors", "actors")):
+        for movie in movies:
+            known = [] if names[0] != "other_titles" else [movie["title"]]
+            known += [name for column in names if movie[column] != "[]" for name in json.loads(movie[column])]
+            yield from ((movie["id"], words) for words in dict.fromkeys(map(fold, known)) if words)
+
+
+def _trigrams(folded: str) -> list[str]:
+    return [folded[at : at + 3] for at in range(len(folded) - 2)]
 
 
 @dataclass(frozen=True)
@@ -132,7 +147,7 @@ def _by_words(ask: Ask, folded: str, words: list[str], limit: int) -> list[int]:
     if len(rows) < limit:  # these are all: the whole titles are among them
         first = [movie_id for movie_id, title in rows if title in whole]
     else:
-        exact = ask("SELECT position, movie_id FROM search_titles WHERE folded IN (?, ?, ?) LIMIT 100", whole)
+        exact = ask("SELECT position, movie_id FROM search_titles{side} WHERE folded IN (?, ?, ?) LIMIT 100", whole)
         first = [movie_id for _, movie_id in sorted(exact)]
     return first + [movie_id for movie_id, _ in rows]
 
@@ -155,9 +170,9 @@ def _by_prefix(ask: Ask, words: list[str], limit: int) -> list[tuple[int, str]]:
 def _matching(ask: Ask, question: str, limit: int) -> list[tuple[int, str]]:
     """(movie id, folded title), best known first."""
     return ask(
-        "SELECT movie_id, search_titles.folded FROM search_prefix "
-        "JOIN search_titles ON position = search_prefix.rowid "
-        "WHERE search_prefix MATCH ? ORDER BY search_prefix.rowid LIMIT ?",
+        "SELECT movie_id, titles.folded FROM search_prefix{side} AS words "
+        "JOIN search_titles{side} AS titles ON position = words.rowid "
+        "WHERE search_prefix{side} MATCH ? ORDER BY words.rowid LIMIT ?",
         (question, limit),
     )
 
@@ -171,7 +186,7 @@ def _one_letter_off(ask: Ask, folded: str) -> list[int]:
     near |= {head + tail[1] + tail[0] + tail[2:] for head, tail in cuts if len(tail) > 1}
     near |= {head + letter + rest for head, tail in cuts for letter in _KEYS for rest in (tail, tail[1:])}
     rows = ask(
-        f"SELECT movie_id FROM search_titles WHERE folded IN ({', '.join('?' * len(near))}) "  # noqa: S608
+        f"SELECT movie_id FROM search_titles{{side}} WHERE folded IN ({', '.join('?' * len(near))}) "  # noqa: S608
         "ORDER BY position LIMIT 10",
         tuple(near),
     )
@@ -180,10 +195,10 @@ def _one_letter_off(ask: Ask, folded: str) -> list[int]:
 
 def _by_likeness(ask: Ask, folded: str, limit: int) -> list[int]:
     """Titles that share a stretch of the question, or else its rarest trigrams; the most alike first."""
-    trigrams = [folded[at : at + 3] for at in range(len(folded) - 2)]
+    trigrams = _trigrams(folded)
     marks = ", ".join("?" * len(trigrams))
     counts: dict[str, int] = dict(
-        ask(f"SELECT trigram, titles FROM search_trigrams WHERE trigram IN ({marks})", tuple(trigrams))  # noqa: S608
+        ask(f"SELECT trigram, titles FROM search_trigrams{{side}} WHERE trigram IN ({marks})", tuple(trigrams))  # noqa: S608
     )
     if not counts:
         return []
@@ -211,9 +226,9 @@ def _stretches(trigrams: list[str], counts: dict[str, int]) -> list[str]:
 def _closest(ask: Ask, folded: str, question: str, limit: int) -> list[tuple[int, float]]:
     """(movie id, likeness of 100) of the best known titles that match, the most alike first."""
     rows = ask(
-        "SELECT movie_id, search_titles.folded FROM search_trigram "
-        "JOIN search_titles ON position = search_trigram.rowid "
-        "WHERE search_trigram MATCH ? ORDER BY search_trigram.rowid LIMIT ?",
+        "SELECT movie_id, titles.folded FROM search_trigram{side} AS words "
+        "JOIN search_titles{side} AS titles ON position = words.rowid "
+        "WHERE search_trigram{side} MATCH ? ORDER BY words.rowid LIMIT ?",
         (question, CANDIDATES),
     )
     close = process.extract(
@@ -230,6 +245,7 @@ def _of_year(movie_ids: list[int], year: int) -> list[int]:
 
 
 def _connection() -> Ask:
-    """Straight to the driver: SQLAlchemy's own work would take longer than the search."""
+    """Asks the side in use (`{side}` in the statement), straight to the driver: SQLAlchemy would take longer than it."""
     connection: Any = db.session.connection().connection.driver_connection
-    return lambda sql, values: connection.execute(sql, values).fetchall()
+    side = str(connection.execute("SELECT side FROM search_side").fetchone()[0])
+    return lambda sql, values: connection.execute(sql.replace("{side}", side), values).fetchall()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from flask import current_app
 from sqlalchemy import select
@@ -50,10 +51,7 @@ def put_on_air(run_id: int, *, user_id: int | None, who: str, why: str, expected
         raise Refused(f"Say why, in 1 to {LONGEST_WHY} characters: it is kept with the change.", field="why")
     tried = _try(run)
     with writing() as session:
-        row = session.get(Serving, 1, populate_existing=True)
-        if row is None:
-            row = Serving(id=1, run_id=None, version=0)
-            session.add(row)
+        row = _row(session)
         if row.version != expected_version:
             raise Conflict(f"{_last_change()} Nothing was changed now; look at it and decide again.")
         if row.run_id == run_id:
@@ -61,9 +59,17 @@ def put_on_air(run_id: int, *, user_id: int | None, who: str, why: str, expected
         fresh = session.get(Run, run_id, populate_existing=True)
         if fresh is None or fresh.artifact != tried:
             raise Refused(f"{run.engine} #{run_id} has just lost its artefact. What is on air stays.")
-        session.add(ServingChange(run_id=run_id, previous_run_id=row.run_id, user_id=user_id, who=who, why=why.strip()))
-        row.run_id, row.version = run_id, row.version + 1
+        _swap(session, row, run_id, user_id, who, why.strip())
     return row
+
+
+def put_first_on_air(session: Any, run_id: int, *, who: str, why: str) -> bool:
+    """Put a run on air whose artefact has just been tried, inside the caller's transaction; False where one is."""
+    row = _row(session)
+    if row.run_id is not None:
+        return False
+    _swap(session, row, run_id, None, who, why)
+    return True
 
 
 def roll_back(*, user_id: int | None, who: str, why: str, expected_version: int) -> Serving:
@@ -102,11 +108,29 @@ def changes() -> list[Change]:
     return told[::-1]
 
 
+def _row(session: Any) -> Serving:
+    """The one row, made where there is none yet; inside a writing transaction."""
+    row: Serving | None = session.get(Serving, 1, populate_existing=True)
+    if row is None:
+        row = Serving(id=1, run_id=None, version=0)
+        session.add(row)
+    return row
+
+
+def _swap(session: Any, row: Serving, run_id: int, user_id: int | None, who: str, why: str) -> None:
+    session.add(ServingChange(run_id=run_id, previous_run_id=row.run_id, user_id=user_id, who=who, why=why))
+    row.run_id, row.version = run_id, row.version + 1
+
+
 def _try(run: Run) -> str:
-    """Load the run's artefact into an object of its own; its folder. Raises Refused with the reason."""
+    """Load the run's artefact into an object of its own; its folder. Raises Refused with the reason.
+
+    No transaction stays open meanwhile; the run stays readable.
+    """
     name = f"{run.engine} #{run.id}"
     if run.artifact is None or run.state not in ("done", "cancelled"):
         raise Refused(f"{name} has no artefact to serve: it is {run.state}. What is on air stays.")
+    db.session.remove()
     try:
         artifacts.load(Path(current_app.config["MODELS_DIR"]), run.engine, run.artifact, sha256=run.artifact_sha256)
     except artifacts.BadArtifact as error:

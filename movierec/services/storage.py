@@ -13,6 +13,7 @@ from alembic import command
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
+from sqlalchemy import inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError
 
@@ -40,9 +41,12 @@ def check(app: Flask, *, thorough: bool = False) -> None:
     check_file(path, thorough=thorough or size(path) < SMALL)
     with app.app_context():
         have, newest = versions(path)
+        missing = sorted(set(db.metadata.tables) - set(inspect(db.engine).get_table_names()))
         db.engine.dispose()
     if have != newest:
         raise BadDatabase(f"{path} has schema {have or 'none'}, this version needs {newest}: run `flask seed`.")
+    if missing:
+        raise BadDatabase(f"{path} lacks {', '.join(missing)}: something removed it from the database. {RESTORE}")
 
 
 def prepare(app: Flask) -> bool:
@@ -104,6 +108,8 @@ def check_file(path: Path, *, thorough: bool) -> None:
 
 def _create(path: Path) -> None:
     """An empty but valid database, made aside and renamed: a file of zero bytes can then only mean damage."""
+    if path.is_symlink():
+        raise BadDatabase(f"{path} is a link to {path.readlink()}, which is not there: is its disk mounted?")
     journal = path.with_name(path.name + "-wal")
     if journal.exists():
         raise BadDatabase(f"{journal} is there, but its database is not: put {path} back, or move the -wal file away.")

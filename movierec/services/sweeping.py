@@ -3,41 +3,84 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+import threading
+import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from flask import current_app
 from redis.exceptions import RedisError
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from movierec import artifacts
-from movierec.extensions import db
-from movierec.services import jobs
+from movierec.extensions import busy, db
+from movierec.services import jobs, runs
 from movierec.services.attempt import end_from_outside
 from movierec.services.errors import Unavailable
 from movierec.tables import Run, now
 
 log = logging.getLogger(__name__)
 
-SILENT_AFTER = timedelta(seconds=20)  # ten beats of an attempt's heart
+Alive = tuple[str | None, datetime | None]  # attempt, its last sign of life
+
 WAITS_UNSEEN = timedelta(seconds=5)  # a run is given this long to reach the queue
 ORPHANED_AFTER = timedelta(hours=24)
 
-SILENT = "The worker that trained it gave no sign of life for {seconds} s: it was stopped or killed. Start it again."
+SILENT = "The training gave no sign of life for {seconds} s: it was stopped, killed or frozen. Start it again."
 DIED = "The worker took it and died before it began. Start it again."
 
 
-def sweep() -> list[int]:
-    """End every run that nobody works on any more and put back those that fell out of the queue; the runs ended."""
-    return sweep_silent() + sweep_waiting()
+class Watch:
+    """When this process saw the last signs of life change, by a clock that no suspend and no new time moves."""
+
+    def __init__(self) -> None:
+        self._since: dict[int, tuple[Alive, float]] = {}
+
+    def look(self) -> list[tuple[int, Alive]]:
+        """Running attempts that have been silent for runs.SILENT_AFTER under this process's eyes."""
+        alive = select(Run.id, Run.attempt_id, Run.heartbeat_at).where(Run.state == "running")
+        moment, seen = time.monotonic(), {run: (attempt, beat) for run, attempt, beat in db.session.execute(alive)}
+        db.session.remove()
+        self._since = {
+            run: self._since[run] if run in self._since and self._since[run][0] == sign else (sign, moment)
+            for run, sign in seen.items()
+        }
+        after = runs.SILENT_AFTER.total_seconds()
+        return [(run, sign) for run, (sign, since) in self._since.items() if moment - since >= after]
+
+    def forget(self, run_id: int) -> None:
+        """Begin anew with this run."""
+        self._since.pop(run_id, None)
+
+
+def sweep(*, patient: bool = False) -> list[int]:
+    """End every run that nobody works on any more and put back those that fell out of the queue; the runs ended.
+
+    Silence takes two looks that lie runs.SILENT_AFTER apart. The worker looks again and again; who looks only once is
+    `patient`: where something seems silent by the clock on the wall, it stays for the second look.
+    """
+    lost = sweep_silent()
+    if patient and any(runs.silent(run) for run in runs.active()):
+        db.session.remove()
+        threading.Event().wait(runs.SILENT_AFTER.total_seconds())
+        lost += sweep_silent()
+    return lost + sweep_waiting()
 
 
 def sweep_silent() -> list[int]:
     """Mark running attempts lost that stopped giving signs of life. One indexed read where there is nothing to do."""
-    silent = select(Run.id, Run.attempt_id).where(Run.state == "running", Run.heartbeat_at < now() - SILENT_AFTER)
-    reason = SILENT.format(seconds=f"{SILENT_AFTER.total_seconds():g}")
-    found = db.session.execute(silent).all()
-    return [run for run, attempt in found if end_from_outside(run, "lost", reason, attempt_id=attempt)]
+    watch: Watch = current_app.extensions.setdefault("movierec_watch", Watch())
+    reason, lost = SILENT.format(seconds=f"{runs.SILENT_AFTER.total_seconds():g}"), []
+    for run, (attempt, beat) in watch.look():
+        try:
+            if end_from_outside(run, "lost", reason, attempt_id=attempt, heartbeat_at=beat, wait=False):
+                lost.append(run)
+        except OperationalError as error:
+            if not busy(error):
+                raise
+            watch.forget(run)  # who holds the database now may have held it all the while, and the beats up with it
+    return lost
 
 
 def sweep_waiting() -> list[int]:
@@ -63,7 +106,7 @@ def sweep_artifacts() -> list[str]:
     root = Path(current_app.config["MODELS_DIR"])
     known = {folder for folder in db.session.execute(select(Run.artifact)).scalars() if folder is not None}
     age = ORPHANED_AFTER.total_seconds()
-    for orphan in artifacts.orphans(root, known):
+    for orphan in (o for o in artifacts.orphans(root, known) if o.engine):  # one without is being written just now
         log.warning("models/%s/%s belongs to no run (%.1f MB)", orphan.engine, orphan.folder, orphan.bytes / 1e6)
     removed = [o for o in artifacts.orphans(root, known, age) if o.engine]
     for orphan in removed:

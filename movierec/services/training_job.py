@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import logging
 import resource
+import threading
 import time
 import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from flask import Flask, current_app
+from sqlalchemy.exc import SQLAlchemyError
 
 from movierec import artifacts
-from movierec.dataset import Dataset, Holdout
+from movierec.dataset import Holdout
 from movierec.engines import registry
-from movierec.engines.base import Cancelled, Engine, EngineError
+from movierec.engines.base import Cancelled, Engine, EngineError, Validate
 from movierec.evaluation import harness
 from movierec.evaluation import protocol as protocols
 from movierec.evaluation.scorecard import COST, Measure, Scorecard
+from movierec.evaluation.statistics import Verdict
 from movierec.extensions import db
 from movierec.services import first_run, snapshots
-from movierec.services.attempt import KEPT, SAVING, Attempt, Listener, claim, cost_rows, rows_of
+from movierec.services.attempt import KEPT, LOOK_EVERY, SAVING, Attempt, Listener, claim, cost_rows, rows_of
 from movierec.services.errors import Refused, ServiceError
 from movierec.tables import Run, Snapshot
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 DISCARDED = "Stopped by request; nothing was kept."
 REASON_LENGTH = 500  # characters of an unforeseen error that are kept on the row
@@ -32,11 +40,12 @@ REASON_LENGTH = 500  # characters of an unforeseen error that are kept on the ro
 
 @dataclass(frozen=True)
 class Plan:
-    """What the row orders, read before the session is closed."""
+    """What the row orders and what it is done with."""
 
     engine: Engine
-    data: Dataset
-    origin: str
+    holdout: Holdout
+    dataset: str  # hash of the whole data
+    first: bool  # the first run of a fresh site
     models: Path
 
 
@@ -45,8 +54,15 @@ class Outcome:
     """What the fit and the evaluation left; `kept` is a training that was stopped and keeps its best state."""
 
     kept: bool
-    fit_seconds: float
-    cards: tuple[Scorecard, ...]
+    cpu_seconds: float
+    cards: tuple[Scorecard, ...] = ()
+    run_id: int = 0
+    verdict: Verdict | None = None  # of a first run, against popularity
+
+    def settle(self, session: Any) -> None:
+        """What else is decided the moment the run is done."""
+        if self.verdict is not None:
+            first_run.settle(session, self.run_id, self.verdict)
 
 
 def execute(run_id: int, attempt_id: str | None = None, listen: Listener | None = None) -> str | None:
@@ -65,46 +81,48 @@ def execute(run_id: int, attempt_id: str | None = None, listen: Listener | None 
         except Cancelled:
             return attempt.end("cancelled", reason=DISCARDED)
         except KeyboardInterrupt:
-            attempt.end("cancelled", reason="Stopped with Ctrl-C; nothing was kept.")
+            _end_badly(attempt, "cancelled", reason="Stopped with Ctrl-C; nothing was kept.")
             raise
         except BaseException as error:
-            attempt.end("failed", reason=_reason(error), peak_memory=_peak_memory())
+            _end_badly(attempt, "failed", reason=_reason(error), peak_memory=_peak_memory())
             raise
+
+
+def _end_badly(attempt: Attempt, state: str, **values: Any) -> None:
+    """End the row; where even that can't be written, what went wrong first is what the caller raises."""
+    try:
+        attempt.end(state, **values)
+    except SQLAlchemyError:
+        log.exception("run %s could not be ended", attempt.run_id)
 
 
 def _train(attempt: Attempt) -> str | None:
     plan = _read(attempt)
-    holdout = protocols.split(plan.data)
-    outcome = _fit_and_judge(attempt, plan.engine, holdout)
-    verdict = first_run.judge(holdout, outcome.cards) if plan.origin == "first" and outcome.cards else None
+    outcome = _fit_and_judge(attempt, plan)
     attempt.phase(SAVING)
     measures = _measures(outcome.cards)
     saved = artifacts.save(
         plan.models,
         plan.engine,
         facts={"run": attempt.run_id, "measures": {f"{m.protocol} {m.metric}@{m.k}": m.value for m in measures}},
-        dataset=plan.data.sha256,
+        dataset=plan.dataset,
         add={f"{card.protocol}.npz": card.arrays() for card in outcome.cards},
     )
-    slug, peak = type(plan.engine).slug, _peak_memory()
-    costs = {"fit_cpu_s": outcome.fit_seconds, "peak_memory_mb": peak / 1e6, "artifact_mb": saved.bytes / 1e6}
-    ended = None
-    try:
-        ended = attempt.end(
-            "cancelled" if outcome.kept else "done",
-            rows_of(attempt.run_id, measures) + cost_rows(attempt.run_id, costs, COST),
-            reason=KEPT if outcome.kept else getattr(plan.engine, "note", "") or None,
-            artifact=saved.folder,
-            artifact_sha256=saved.sha256,
-            artifact_bytes=saved.bytes,
-            fit_seconds=outcome.fit_seconds,
-            peak_memory=peak,
-        )
-    finally:
-        if ended is None:  # somebody else ended the row, or it could not be written: these files are nobody's
-            artifacts.delete(plan.models, slug, saved.folder)
-    if ended == "done" and verdict is not None:
-        first_run.settle(attempt.run_id, verdict)
+    peak = _peak_memory()
+    costs = {"fit_cpu_s": outcome.cpu_seconds, "peak_memory_mb": peak / 1e6, "artifact_mb": saved.bytes / 1e6}
+    ended = attempt.end(
+        "cancelled" if outcome.kept else "done",
+        rows_of(attempt.run_id, measures) + cost_rows(attempt.run_id, costs, COST),
+        also=outcome.settle,
+        reason=KEPT if outcome.kept else getattr(plan.engine, "note", "") or None,
+        artifact=saved.folder,
+        artifact_sha256=saved.sha256,
+        artifact_bytes=saved.bytes,
+        fit_seconds=outcome.cpu_seconds,
+        peak_memory=peak,
+    )
+    if ended is None:  # somebody else ended the row: these files are nobody's. Where that is not known they stay.
+        artifacts.delete(plan.models, type(plan.engine).slug, saved.folder)
     return ended
 
 
@@ -112,27 +130,51 @@ def _read(attempt: Attempt) -> Plan:
     """The run's engine and data; no session stays open across the training."""
     run = db.session.get_one(Run, attempt.run_id, populate_existing=True)
     snapshot = db.session.get(Snapshot, run.snapshot_id) if run.snapshot_id is not None else None
+    db.session.remove()
     if snapshot is None:
         raise Refused("The data that this run was to learn from is gone.")
     cls = registry.get(run.engine)
     engine = cls(cls.Params.model_validate(run.params))
-    origin, data = run.origin, snapshots.dataset(snapshot, run.views_until)
-    db.session.remove()
-    attempt.note(dataset_sha256=data.sha256, events=data.n_events)
-    return Plan(engine, data, origin, Path(current_app.config["MODELS_DIR"]))
+
+    def data() -> tuple[str, int, Holdout]:
+        whole = snapshots.dataset(snapshot, run.views_until)
+        return whole.sha256, whole.n_events, protocols.split(whole)
+
+    sha256, events, holdout = _stoppable(attempt, data)
+    attempt.note(dataset_sha256=sha256, events=events)
+    return Plan(engine, holdout, sha256, run.origin == "first", Path(current_app.config["MODELS_DIR"]))
 
 
-def _fit_and_judge(attempt: Attempt, engine: Engine, holdout: Holdout) -> Outcome:
+def _stoppable(attempt: Attempt, work: Callable[[], T]) -> T:
+    """`work()` in a thread of its own, for it has no step at which to look for a stop. Raises Cancelled at a stop."""
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            with attempt.app.app_context():
+                done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, name=f"reading-{attempt.run_id}", daemon=True).start()
+    while not wait([done], LOOK_EVERY).done:
+        attempt.check()
+    attempt.check()
+    return done.result()
+
+
+def _fit_and_judge(attempt: Attempt, plan: Plan) -> Outcome:
     """Raises Cancelled unless the training may go on or its best state is wanted and there is one."""
+    engine, holdout = plan.engine, plan.holdout
     attempt.phase("training")
     start = time.process_time()
     cards: list[Scorecard] = []
     try:
-        engine.fit(holdout.train, attempt.report, harness.validator(holdout))
+        engine.fit(holdout.train, attempt.report, _validator(attempt, holdout))
         attempt.flush()
     except Cancelled as stop:
         return _kept(engine, stop, time.process_time() - start)
-    fit_seconds = time.process_time() - start
+    cpu_seconds = time.process_time() - start
     try:
         attempt.phase("evaluating")
         fitting = [protocol.id for protocol in protocols.PROTOCOLS.values() if protocol.split == holdout.split]
@@ -142,15 +184,27 @@ def _fit_and_judge(attempt: Attempt, engine: Engine, holdout: Holdout) -> Outcom
                 attempt.report(number * total + done, len(fitting) * total)
 
             cards.append(harness.evaluate(engine, holdout, protocol, progress=progress))
+        verdict = first_run.judge(holdout, cards, attempt.check) if plan.first else None
     except Cancelled as stop:
-        return _kept(engine, stop, fit_seconds)
-    return Outcome(False, fit_seconds, tuple(cards))
+        return _kept(engine, stop, cpu_seconds)
+    return Outcome(False, cpu_seconds, tuple(cards), attempt.run_id, verdict)
 
 
-def _kept(engine: Engine, stop: Cancelled, fit_seconds: float) -> Outcome:
+def _validator(attempt: Attempt, holdout: Holdout) -> Validate:
+    """The house's judge, which looks for a stop before it begins."""
+    judge = harness.validator(holdout)
+
+    def validate(engine: Engine) -> Mapping[str, float]:
+        attempt.check()
+        return judge(engine)
+
+    return validate
+
+
+def _kept(engine: Engine, stop: Cancelled, cpu_seconds: float) -> Outcome:
     if not (stop.keep and engine.fitted):
         raise stop
-    return Outcome(True, fit_seconds, ())
+    return Outcome(True, cpu_seconds)
 
 
 def _measures(cards: tuple[Scorecard, ...]) -> list[Measure]:

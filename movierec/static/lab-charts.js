@@ -17,7 +17,11 @@
     return `rgb(${red}, ${green}, ${blue})`;
   }
 
-  const short = (value) => String(Number(value.toPrecision(3))).replace(/^(-?)0\./, "$1.").replace("-", "\u2212");
+  /* Every tick of an axis with as many decimals as the one that needs most, so that points stand under points. */
+  function tick(value, _index, all) {
+    const places = Math.max(...all.map((one) => (String(Number(one.value.toPrecision(3))).split(".")[1] ?? "").length));
+    return value.toFixed(places).replace(/^(-?)0\./, "$1.").replace("-", "\u2212");
+  }
 
   function points(figure) {
     return [...figure.querySelectorAll("tbody tr")]
@@ -34,7 +38,7 @@
       plugins: { legend: { display: false }, tooltip: { displayColors: false } },
       scales: {
         x: { ...axis, type: "linear", ticks: { ...ticks, precision: 0 } },
-        y: { ...axis, ticks: { ...ticks, callback: short } },
+        y: { ...axis, ticks: { ...ticks, callback: tick } },
       },
     };
   }

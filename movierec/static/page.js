@@ -67,7 +67,9 @@
   /* Where a swap took the focused element away: to the new content's landing place, else back to where one came from. */
   let left = [];
   document.addEventListener("htmx:before:swap", () => {
-    if (document.activeElement?.id) left = [document.activeElement.id, ...left].slice(0, 5);
+    const at = document.activeElement;
+    const film = at?.closest(".film")?.querySelector("a"); /* stays when its film's button goes */
+    left = [at?.id, film?.id, ...left].filter(Boolean).slice(0, 5);
   });
   document.addEventListener("htmx:after:swap", () => {
     if (document.activeElement !== document.body) return;

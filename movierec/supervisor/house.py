@@ -13,14 +13,13 @@ import urllib.error
 import urllib.request
 from typing import IO, Any
 
+from movierec import config
 from movierec.supervisor.machine import CannotStart, check_folder, check_port
 from movierec.supervisor.parts import Part, end_all
 from movierec.supervisor.valkey import ask_to_end, valkey_command
 
 READY_WITHIN = 30.0  # seconds for each part to answer at first
 GRACE = 6.0  # seconds for the parts to end by themselves; then they are killed
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-ANYWHERE = ("0.0.0.0", "::")  # noqa: S104
 
 
 class Supervisor:
@@ -111,12 +110,9 @@ class Supervisor:
             time.sleep(0.05)
 
     def _answers(self) -> bool:
-        host = self.settings["HOST"]
-        reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-        request = urllib.request.Request(f"http://{reachable}:{self.settings['PORT']}/health/live")
-        trusted = [name.strip() for name in str(self.settings["TRUSTED_HOSTS"]).split(",") if name.strip()]
-        if trusted:
-            request.add_header("Host", trusted[0])
+        """By a name that the site always answers to: its address may be none of TRUSTED_HOSTS and PUBLIC_URL."""
+        url = f"{config.own_address(self.settings)}/health/live"
+        request = urllib.request.Request(url, headers={"Host": "localhost"})  # noqa: S310  (our own http address)
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through http_proxy
         try:
             with direct.open(request, timeout=2) as answer:
@@ -126,9 +122,7 @@ class Supervisor:
 
     def _announce(self) -> None:
         """The address; the set-up link while nobody administers the site; the accounts of a demo."""
-        host = self.settings["HOST"]
-        shown = "localhost" if host in LOOPBACK + ANYWHERE else f"[{host}]" if ":" in host else host
-        address = str(self.settings["PUBLIC_URL"]).rstrip("/") or f"http://{shown}:{self.settings['PORT']}"
+        address = config.address(self.settings)
         lines = ["", f"movierec is running at {address}  (Ctrl-C stops it)"]
         if self.facts.get("setup_path"):
             lines.append(f"Set it up within the hour: {address}{self.facts['setup_path']}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 from tiny import chain
 
@@ -84,3 +85,17 @@ def sign_in(page: Page, name: str) -> Page:
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/")
     return page
+
+
+def titles(page: Page, within: str = "#slate") -> list[str]:
+    """The films shown, in order."""
+    return page.locator(f"{within} .caption .film-name").all_inner_texts()
+
+
+def check(page: Page) -> None:
+    """axe finds nothing, and the page does not scroll sideways."""
+    found = Axe().run(page)
+    said = [(rule["id"], [node["html"][:120] for node in rule["nodes"]]) for rule in found.response["violations"]]
+    assert not said, f"{page.url}: {said}"
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0, f"{page.url} is {wide} px too wide"

@@ -7,6 +7,7 @@ Letters: P positions, R rows of a chunk, N items (0 = padding), C channels.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,9 +28,20 @@ class Buffers:
         self.error = torch.empty_like(self.logits)  # (R, N)
 
 
+@dataclass(frozen=True)
+class Smoothing:
+    """A share of every target goes to what is usual: q (N,), which sums to 1. Costs nothing: its part of each
+    gradient is a product of sums, outside the chunks."""
+
+    share: float
+    usual: Tensor
+
+
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, table: Tensor, bias: Tensor, targets: Tensor, buffers: Buffers) -> Tensor:
+    def forward(
+        ctx: Any, hidden: Tensor, table: Tensor, bias: Tensor, targets: Tensor, buffers: Buffers, smooth: Smoothing
+    ) -> Tensor:
         low = hidden.to(buffers.dtype)  # (P, C)
         items = table[1:].to(buffers.dtype)  # (N, C): padding is never a candidate
         offsets = bias[1:].to(buffers.dtype)  # (N,)
@@ -45,11 +57,17 @@ class _CrossEntropy(torch.autograd.Function):
             torch.softmax(logits, 1, out=error)
             row = torch.arange(len(h))
             chance = error[row, target]  # (R,)
-            total -= chance.float().clamp_min(1e-30).log().sum()
-            error[row, target] = chance - 1
+            total -= chance.float().clamp_min(1e-30).log().sum() - smooth.share * logits[row, target].float().sum()
+            error[row, target] = chance - (1 - smooth.share)
             d_hidden[start : start + len(h)] = error @ items  # (R, C)
             d_items += h.t() @ error  # (C, N)
             d_bias[1:] += (ones[:, : len(h)] @ error)[0]  # (N,), as a product: sum() would copy to float32
+        given, usual = hidden.sum(0), smooth.share * smooth.usual  # (C,), (N,)
+        pull = usual @ table[1:]  # (C,)
+        total -= given @ pull + len(targets) * (usual @ bias[1:])
+        d_hidden -= pull
+        d_items -= torch.outer(given, usual)
+        d_bias[1:] -= len(targets) * usual
         d_table = F.pad(d_items.t(), (0, 0, 1, 0))  # (N + 1, C)
         ctx.save_for_backward(d_hidden, d_table, d_bias)
         ctx.count = max(1, len(targets))
@@ -59,10 +77,15 @@ class _CrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         share = grad / ctx.count
         d_hidden, d_table, d_bias = ctx.saved_tensors
-        return d_hidden.mul_(share), d_table.mul_(share), d_bias.mul_(share), None, None
+        return d_hidden.mul_(share), d_table.mul_(share), d_bias.mul_(share), None, None, None
 
 
-def cross_entropy(hidden: Tensor, table: Tensor, bias: Tensor, targets: Tensor, buffers: Buffers) -> Tensor:
-    """Mean of -log p(target) for hidden (P, C) and targets (P,) in 1..N, p = softmax(hidden table^T + bias)."""
-    loss: Tensor = _CrossEntropy.apply(hidden, table, bias, targets, buffers)
+def cross_entropy(
+    hidden: Tensor, table: Tensor, bias: Tensor, targets: Tensor, buffers: Buffers, smooth: Smoothing
+) -> Tensor:
+    """Mean of -(1 - s) log p(target) - s sum_i q_i log p(i), p = softmax(hidden table^T + bias), s the share of q.
+
+    hidden (P, C), targets (P,) in 1..N.
+    """
+    loss: Tensor = _CrossEntropy.apply(hidden, table, bias, targets, buffers, smooth)
     return loss

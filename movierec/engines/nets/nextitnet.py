@@ -79,10 +79,5 @@ class NextItNet(nn.Module):
         return F.linear(self(items)[:, -1], self.table, self.bias)  # (B, N + 1)
 
 
-def receptive_field(dilations: Sequence[int]) -> int:
-    """How many of the last steps a score can depend on."""
-    return 1 + 2 * sum(dilations)
-
-
 def _gaussian(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
     return torch.randn(shape, generator=generator) * shape[1] ** -0.5

@@ -23,6 +23,12 @@ def log_popularity(data: Dataset) -> Array:
     return np.log(counts / counts[1:].sum()).astype(np.float32) if data.n_items else np.zeros(1, np.float32)
 
 
+def usual(data: Dataset) -> Array:
+    """(N,) what anybody may watch next: the root of popularity, half an event added, summing to 1."""
+    weight = np.sqrt(data.popularity[1:] + 0.5)
+    return (weight / weight.sum()).astype(np.float32)
+
+
 def item_vectors(data: Dataset, channels: int, random: np.random.Generator, scale: float = 0.1) -> Array:
     """(N + 1, C) vectors of standard deviation `scale`; items without company get small random ones."""
     size = data.n_items + 1

@@ -20,7 +20,7 @@ from movierec.dataset import Dataset, Ints
 from movierec.engines.base import Diverged, Report
 from movierec.engines.nets import start
 from movierec.engines.nets.export import checked_onnx
-from movierec.engines.nets.loss import Buffers, cross_entropy
+from movierec.engines.nets.loss import Buffers, Smoothing, cross_entropy
 from movierec.engines.nets.nextitnet import NextItNet
 from movierec.engines.nets.windows import Batch, Windows
 
@@ -73,6 +73,7 @@ class Training:
         self.average = copy.deepcopy(self.net)  # moving average of the weights: what is judged, kept and served
         self._windows = Windows(data, params.length, params.batch)
         self._buffers = Buffers(data.n_items, self.dtype)
+        self._smooth = Smoothing(params.smoothing, torch.from_numpy(start.usual(data)))
         self._drop = DropPool(generator, self._random)
         self.total = params.epochs * self._windows.batches
         self._optimiser = torch.optim.AdamW(self._groups(), lr=params.learning_rate, betas=(0.9, 0.98), fused=True)
@@ -144,7 +145,8 @@ class Training:
         net, parts = self.net, [torch.from_numpy(part) for part in batch.inputs]  # (B, T) each
         rates = (self._params.embedding_dropout, self._params.block_dropout, self._params.head_dropout)
         hidden = torch.cat([net(part, self.dtype, rates, self._drop)[part > 0] for part in parts])  # (P, C)
-        loss = cross_entropy(hidden, net.table, net.bias, torch.from_numpy(batch.targets), self._buffers)
+        targets = torch.from_numpy(batch.targets)
+        loss = cross_entropy(hidden, net.table, net.bias, targets, self._buffers, self._smooth)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._optimiser.step()
