@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 from flask import Flask
-
 from sqlalchemy.exc import OperationalError
 
 from movierec.extensions import BadDatabase, busy, unwritable

@@ -190,7 +190,7 @@ def order_first_run(as_json: bool) -> None:
 @with_appcontext
 def sweep(as_json: bool) -> None:
     """End runs that nobody works on and remove what they left. The worker does this by itself."""
-    lost, removed = sweeping.sweep(patient=True), sweeping.sweep_artifacts()
+    lost, removed = sweeping.sweep(patient=True), sweeping.tidy()
     said = f"{len(lost)} runs lost, {len(removed)} artefacts of no run removed"
     _say({"lost": lost, "removed": removed}, said, as_json)
 

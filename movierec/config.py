@@ -41,9 +41,16 @@ CHOICES = {
     "LOG_LEVEL": ("DEBUG", "INFO", "WARNING", "ERROR"),
 }
 
-PLACEHOLDERS = (
-    {"changeme", "change-me", "secret", "secret_key", "your-secret-key", "dev", "development", "!!changeme!!"}
-)
+PLACEHOLDERS = {
+    "changeme",
+    "change-me",
+    "secret",
+    "secret_key",
+    "your-secret-key",
+    "dev",
+    "development",
+    "!!changeme!!",
+}
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})  # this machine's own names: a site always answers to them
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (what listens on every address, and where to ask it)
 

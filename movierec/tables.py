@@ -106,8 +106,8 @@ class Movie(Base):
     released: Mapped[str | None] = mapped_column(String(10))  # ISO date
     overview: Mapped[str | None]
     poster_path: Mapped[str | None] = mapped_column(String(200))
-    imdb_id: Mapped[str | None] = mapped_column(String(16), index=True)  # "tt0041959"
-    tmdb_id: Mapped[int | None] = mapped_column(index=True)
+    imdb_id: Mapped[str | None] = mapped_column(String(16))  # "tt0041959"
+    tmdb_id: Mapped[int | None]
     events: Mapped[int] = mapped_column(default=0)  # views in the source's snapshot
     rank: Mapped[int] = mapped_column(index=True)
 

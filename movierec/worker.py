@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+import time
 import uuid
 from typing import Any
 
@@ -34,6 +35,7 @@ from movierec.services.errors import ServiceError
 PR_SET_PDEATHSIG = 1
 ATTEMPT = "MOVIEREC_ATTEMPT_ID"  # how the worker knows which attempt its work-horse held
 TEND_EVERY = 3  # seconds between two looks after the runs
+TIDY_EVERY = 3600.0  # seconds between two looks for what is too old to keep
 BEHIND_SERVING = 5  # niceness of a training: who asks for films comes first
 
 STOPPED = "The worker was stopped while it trained. Start it again."
@@ -67,6 +69,7 @@ class Worker(rq.Worker):
         self.gave_up = False  # left because Redis went away
         self.stopping = False
         self._refused = ""
+        self._tidy_at = 0.0
         if not has_app_context():
             create_app().app_context().push()  # for as long as this process lives; work-horses inherit it
 
@@ -151,6 +154,9 @@ class Worker(rq.Worker):
         try:
             for run_id in sweeping.sweep():
                 self.log.warning("run %s was lost", run_id)
+            if time.monotonic() >= self._tidy_at:
+                self._tidy_at = time.monotonic() + TIDY_EVERY
+                sweeping.tidy()
             first_run.request_if_fresh()
         except (ServiceError, SQLAlchemyError) as error:
             if str(error) != self._refused:  # the same sentence every five seconds helps nobody
@@ -199,8 +205,6 @@ def main() -> int:
     logging.basicConfig(level=app.config["LOG_LEVEL"], format="%(levelname)s %(name)s: %(message)s")
     with app.app_context():
         try:
-            sweeping.sweep_artifacts()
-            db.session.remove()
             worker = Worker([queue(redis(patient=True))])
             level = app.config["LOG_LEVEL"]
             worker.work(logging_level="WARNING" if level == "INFO" else level)  # RQ's INFO is a line every few seconds

@@ -5,19 +5,22 @@ from __future__ import annotations
 import csv
 import fcntl
 import os
+import sqlite3
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, current_app
 from layouts import CSV, DAT, DATASETS, MOVIES, RATINGS, needs_datasets, written, zipped
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from movierec.config import ROOT
 from movierec.extensions import db
-from movierec.services import importing, search, snapshots
+from movierec.services import importing, search, snapshots, storage
 from movierec.services.errors import Conflict, Refused
 from movierec.tables import Movie, MovieGenre, Snapshot
 
@@ -85,6 +88,72 @@ def test_the_same_again_changes_nothing(tiny: Path) -> None:
     assert report.unchanged
     assert state() == before
     assert db.session.scalar(select(func.count(Snapshot.id))) == 1
+
+
+def written_rows(act: Callable[[], Any]) -> tuple[Counter[str], list[int]]:
+    """How many rows each statement wrote to the tables of films, and how many rows each transaction wrote at all."""
+    films, each = Counter[str](), []
+
+    def note(_connection: Any, cursor: Any, statement: str, *_more: Any) -> None:
+        if statement.startswith("BEGIN IMMEDIATE"):
+            each.append(0)
+        elif statement.startswith(("INSERT", "UPDATE", "DELETE")) and cursor.rowcount > 0:
+            each[-1] += cursor.rowcount
+            if "movie" in statement:
+                films[" ".join(statement.split()[:3])] += cursor.rowcount
+
+    event.listen(db.engine, "after_cursor_execute", note)
+    try:
+        act()
+    finally:
+        event.remove(db.engine, "after_cursor_execute", note)
+    return films, each
+
+
+def test_the_lock_is_held_for_what_changes_only(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "AT_ONCE", 2)
+    films, each = written_rows(lambda: importing.import_source(tiny))
+    assert films == {}
+    assert each[-1] == 1, "the last one, which swaps, only says which index is asked"
+    assert max(each[:-1]) < 80, "two titles with their trigrams at a time"
+    more = written(tmp_path / "more", CSV | {"ratings.csv": RATINGS + "1,7,4.0,5\r\n1,9,4.0,5\r\n2,9,4.0,6\r\n"})
+    films, each = written_rows(lambda: importing.import_source(more))
+    assert films["UPDATE movies SET"] == 4, "9 rises to the top, 7 was watched: all but the last move or are counted"
+
+
+def test_readers_see_the_old_catalogue_until_all_of_it_changes(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index is filled in transactions of its own: nobody finds anything of it before the swap."""
+    before, seen, swap = state(), [], importing.films.swap
+
+    def look_then_swap(session: Any, plan: Any) -> Any:
+        with sqlite3.connect(storage.path_of(current_app)) as other:
+            seen.append(other.execute("SELECT id, title, rank, events FROM movies ORDER BY id").fetchall())
+            side = other.execute("SELECT side FROM search_side").fetchone()[0]
+            words = other.execute(f"SELECT folded FROM search_titles{side} ORDER BY position").fetchall()
+            seen.append([folded for (folded,) in words])
+        other.close()
+        return swap(session, plan)
+
+    monkeypatch.setattr(importing.films, "swap", look_then_swap)
+    importing.import_source(written(tmp_path / "dat", DAT))
+    assert seen[0] == [tuple(row) for row in before["films"]]
+    assert "american president" in seen[1]
+    assert search.find("american president").movie_ids == []
+
+
+def test_no_transaction_is_open_while_files_are_read(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def spy(what: str, _share: float) -> None:
+        asked.append((what, db.session().in_transaction()))
+
+    importing.import_source(tiny, spy)
+    assert {what for what, _ in asked} >= {"Reading films", "Reading ratings", "Sorting", "Updating the catalogue"}
+    assert not any(open_ for _, open_ in asked)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +233,7 @@ def test_two_imports_at_once_are_a_conflict(app_context: Flask, app: Flask, tmp_
 
 
 def test_a_crash_before_the_commit_leaves_the_old_data_active(tiny: Path, tmp_path: Path, app: Flask) -> None:
-    """The process dies when the new folder is in place and films are half replaced; the next import sweeps up."""
+    """The process dies when the new folder is in place and films are replaced, not committed; the next import sweeps up."""
     before = state()
     site, new = Path(app.config["INSTANCE_DIR"]).parent, written(tmp_path / "dat", DAT)
     died = subprocess.run([sys.executable, "-c", CRASH, site, new], env={"PYTHONPATH": PYTHONPATH}, check=False)
@@ -183,8 +252,8 @@ import os, sys
 from pathlib import Path
 from kit import settings
 from movierec import create_app
-from movierec.services import films, importing
-films._rank = lambda session: os._exit(7)
+from movierec.services import importing, search
+search.swap = lambda session, beyond: os._exit(7)
 with create_app(settings(Path(sys.argv[1]))).app_context():
     importing.import_source(Path(sys.argv[2]))
 """

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from flask.testing import FlaskClient
 from kit import settings
 from running_kit import give_data
 
-from movierec import create_app
+from movierec import cli, create_app, extensions
 from movierec.config import ROOT
 from movierec.extensions import db
 from movierec.services import accounts, snapshots, storage
@@ -73,6 +75,16 @@ def test_a_demo_for_strangers_is_refused_before_anything_is_made(empty: Flask) -
     assert refused.exit_code == 1
     assert "set MOVIEREC_PUBLIC_DEMO=1" in refused.stderr
     assert not storage.path_of(empty).exists()
+
+
+def test_a_database_that_somebody_else_writes_to_is_one_sentence(empty: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extensions, "PATIENCE", 0)
+    runner = empty.test_cli_runner()
+    assert runner.invoke(args=["seed"]).exit_code == 0
+    with closing(sqlite3.connect(storage.path_of(empty))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        busy = runner.invoke(args=["seed", "--demo"])
+    assert (busy.exit_code, busy.stderr.splitlines()[-1]) == (1, f"Error: {cli.BUSY}")
 
 
 @pytest.mark.parametrize("command", [["users", "list"], ["runs"], ["setup-link"]])

@@ -18,7 +18,7 @@ from training_kit import row_of, state_of
 
 from movierec import artifacts
 from movierec.extensions import queue, redis, writing
-from movierec.services import attempt, runs, sweeping, training, training_job
+from movierec.services import attempt, runs, settings, sweeping, training, training_job
 from movierec.tables import Run, now
 from movierec.worker import TEND_EVERY
 
@@ -219,7 +219,10 @@ def test_folders_of_no_run_are_told_at_once_and_removed_after_a_day(
         training_job.execute(run_id)
         kept = row_of(trainable, run_id).artifact
         engine = artifacts.load(root, "quick", kept)
-        orphan = artifacts.save(root, engine, facts={}).folder
+        orphan = artifacts.save(root, engine, facts={"site": settings.site_id()}).folder
+        theirs = artifacts.save(root, engine, facts={"site": "another that shares models/ by mistake"}).folder
+        unreadable = artifacts.save(root, engine, facts={"site": settings.site_id()}).folder
+        (root / "quick" / unreadable / "state.npz").unlink()
         assert sweeping.sweep_artifacts() == []
         assert orphan in caplog.text
         yesterday = time.time() - 25 * 3600
@@ -227,4 +230,4 @@ def test_folders_of_no_run_are_told_at_once_and_removed_after_a_day(
             for path in (*folder.iterdir(), folder):
                 os.utime(path, (yesterday, yesterday))
         assert sweeping.sweep_artifacts() == [orphan]
-    assert [folder.name for folder in (root / "quick").iterdir()] == [kept]
+    assert {folder.name for folder in (root / "quick").iterdir()} == {kept, theirs, unreadable}

@@ -83,6 +83,9 @@ def test_lists_sort_without_the_article(raw: str, sort: str) -> None:
 def test_folding_forgets_case_accents_and_punctuation() -> None:
     assert titles.fold("Amélie's  WALL·E") == "amelies wall e"
     assert titles.fold("Łódź & Søren's Straße") == "lodz and sorens strasse"
+    assert titles.fold("Ærø – II") == "aero ii"
+    assert titles.fold("ＦＵＬＬ ½") == "full 1 2"
+    assert titles.fold("Schindler’s List") == titles.fold("schindlers list")
     assert titles.fold("Ångström") == titles.fold("Ångström".lower())
 
 

@@ -52,10 +52,8 @@ def upgrade() -> None:
         sa.Column("rank", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_movies"),
     )
-    op.create_index("ix_movies_imdb_id", "movies", ["imdb_id"])
     op.create_index("ix_movies_rank", "movies", ["rank"])
     op.create_index("ix_movies_sort_title", "movies", ["sort_title"])
-    op.create_index("ix_movies_tmdb_id", "movies", ["tmdb_id"])
     op.create_index("ix_movies_year", "movies", ["year"])
     op.create_table(
         "settings",

@@ -47,7 +47,15 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(OperationalError, _database)
     app.register_error_handler(NoFreeConnection, _crowded)
     app.register_error_handler(BadDatabase, _no_database)
+    app.register_error_handler(BlockingIOError, _too_slow)
     app.register_error_handler(Exception, _defect)
+
+
+def _too_slow(_error: BlockingIOError) -> Response:
+    """The client fell silent in the middle of its request (gunicorn.conf.py: SILENCE)."""
+    answer = _answer(408, SENTENCES[408])
+    answer.headers["Connection"] = "close"
+    return answer
 
 
 def _answer(status: int, message: str, link: str | None = None, retry_after: int = 0) -> Response:

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import func, select, true, update
@@ -26,11 +27,15 @@ PLACE = ("events", "rank")
 COLUMNS = tuple(Movie.__table__.columns.keys())
 FACTS = tuple(name for name in COLUMNS if name not in ("id", *PLACE))
 # Straight to the driver, with rows as they are stored: SQLAlchemy's own work would take longer than SQLite's.
-INSERT = f"INSERT INTO movies ({', '.join(COLUMNS)}) VALUES ({', '.join(f':{name}' for name in COLUMNS)})"  # noqa: S608
-RENEW = f"UPDATE movies SET {', '.join(f'{name} = :{name}' for name in (*FACTS, *PLACE))} WHERE id = :id"  # noqa: S608
-REPLACE = "UPDATE movies SET events = :events, rank = :rank WHERE id = :id"
+INSERT = f"INSERT INTO movies ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+RENEWED = (*FACTS, *PLACE, "id")
+RENEW = f"UPDATE movies SET {' = ?, '.join(RENEWED[:-1])} = ? WHERE id = ?"  # noqa: S608
+PLACED = (*PLACE, "id")
+REPLACE = "UPDATE movies SET events = ?, rank = ? WHERE id = ?"
+CACHE = 64 * 1024  # KiB; pages of a large change that don't fit into SQLite's usual 2 MiB are written again and again
 
 Row = dict[str, Any]  # a film as it is stored: lists are JSON
+Values = tuple[Any, ...]  # of a statement
 Genre = tuple[str, int, int]  # genre, rank, movie id
 
 
@@ -39,9 +44,9 @@ class Plan:
     """What an import will do to the catalogue, worked out before the lock is taken."""
 
     rows: list[Row]  # every film of the source, by rank
-    added: list[Row]
-    renewed: list[Row]  # something about them is new
-    replaced: list[Row]  # only how often they were watched, or their rank, is new
+    added: list[Values]  # by id, like those below: SQLite then only appends
+    renewed: list[Values]  # something about them is new
+    replaced: list[Values]  # only how often they were watched, or their rank, is new
     left: frozenset[int]  # films of an earlier source that this one doesn't have
     targets: dict[tuple[str, int], int]  # folded title and year -> the one film of the source that has them
     genres: list[Genre] | None  # None: the stored ones are right
@@ -68,13 +73,14 @@ def plan(movies: Sequence[SourceMovie], counts: dict[int, int]) -> Plan:
     added, renewed, replaced = [], [], []
     for rank, row in enumerate(rows, 1):
         row["rank"] = rank
+    for row in sorted(rows, key=itemgetter("id")):
         old = before.get(row["id"])
         if old is None:
-            added.append(row)
+            added.append(itemgetter(*COLUMNS)(row))
         elif any(row[name] != old[name] for name in FACTS):
-            renewed.append(row)
+            renewed.append(itemgetter(*RENEWED)(row))
         elif any(row[name] != old[name] for name in PLACE):
-            replaced.append(row)
+            replaced.append(itemgetter(*PLACED)(row))
     left = frozenset(before.keys() - {row["id"] for row in rows})
     genres = _genres(rows)
     stored = {tuple(row) for row in run("SELECT genre, rank, movie_id FROM movie_genres") if row[2] not in left}
@@ -112,6 +118,7 @@ def swap(session: Any, plan: Plan) -> Change:
     the new source also has, under the same title and year, move over.
     """
     run = session.connection().exec_driver_sql
+    run(f"PRAGMA cache_size = -{CACHE}")
     for statement, films in ((INSERT, plan.added), (RENEW, plan.renewed), (REPLACE, plan.replaced)):
         if films:
             run(statement, films)
@@ -131,8 +138,7 @@ def swap(session: Any, plan: Plan) -> Change:
 def _keep(session: Any, kept: Sequence[int], after: int) -> None:
     """These films are no longer counted and come after the others."""
     run = session.connection().exec_driver_sql
-    rows = [{"id": movie_id, "events": 0, "rank": rank} for rank, movie_id in enumerate(kept, after + 1)]
-    run(REPLACE, rows)
+    run(REPLACE, [(0, rank, movie_id) for rank, movie_id in enumerate(kept, after + 1)])
     run("DELETE FROM movie_genres WHERE movie_id = ?", [(movie_id,) for movie_id in kept])
     genres = func.json_each(Movie.genres).table_valued("value")
     of_kept = select(genres.c.value, Movie.rank, Movie.id).join_from(Movie, genres, true()).where(Movie.rank > after)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from flask import current_app
 
+from movierec.extensions import db
 from movierec.services import importing, snapshots
 from movierec.services.errors import Refused, ServiceError, Unavailable
 from movierec.services.importing import ImportReport, silent
@@ -16,6 +18,7 @@ from movierec.sources.known import source_in
 
 PREFERRED = ("ml-latest-small", "movies-dataset")  # then whatever is smallest
 METADATA = "metadata-for-ml-latest-small.zip"
+PATIENCE = 8.0  # seconds that a first start waits for a download
 
 
 def first_data(progress: Progress = silent) -> list[str]:
@@ -34,7 +37,7 @@ def first_data(progress: Progress = silent) -> list[str]:
             continue
         return [*said, _sentence(report), *_enriched(path, report, progress)]
     try:
-        path = download(PREFERRED[0], progress)
+        path = download(PREFERRED[0], progress, within=PATIENCE)
         return [*said, _sentence(importing.import_source(path, progress))]
     except ServiceError as error:
         said.append(f"{PREFERRED[0]} could not be fetched: {error.message}")
@@ -69,8 +72,16 @@ def _inside(folder: Path) -> list[Path]:
 
 def _preference(path: Path) -> tuple[int, int]:
     rank = next((at for at, name in enumerate(PREFERRED) if path.name.startswith(name)), len(PREFERRED))
-    files = path.rglob("*") if path.is_dir() else [path]
-    return rank, sum(file.stat().st_size for file in files)
+    return rank, sum(map(_size, path.rglob("*") if path.is_dir() else [path]))
+
+
+def _size(path: Path) -> int:
+    """Bytes; 0 for what is no file, or is gone meanwhile. Links count as themselves: they may lead nowhere."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
 def _enriched(path: Path, report: ImportReport, progress: Progress) -> list[str]:
@@ -103,11 +114,19 @@ def find(name: str, progress: Progress = silent) -> Path:
     return download(name, progress)
 
 
-def download(name: str, progress: Progress = silent) -> Path:
-    """MovieLens's file from GroupLens, checked, in DATA_DIR/downloads. Raises Unavailable and Refused."""
+def download(name: str, progress: Progress = silent, *, within: float | None = None) -> Path:
+    """MovieLens's file from GroupLens, checked, in DATA_DIR/downloads; `within` that many seconds, or given up.
+
+    Raises Unavailable and Refused.
+    """
     folder = Path(current_app.config["DATA_DIR"]) / "downloads"
+    db.session.rollback()  # no transaction stays open while a file comes
+
+    def tell(share: float) -> None:
+        progress(f"Fetching {name}", share)
+
     try:
-        return fetch.fetch(name, folder, lambda share: progress(f"Fetching {name}", share))
+        return fetch.fetch_within(within, name, folder, tell) if within else fetch.fetch(name, folder, tell)
     except fetch.UnknownName as error:
         raise Refused(str(error)) from None
     except fetch.FetchFailed as error:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from flask import current_app
+from sqlalchemy.dialects.sqlite import insert
 
 from movierec.extensions import db, writing
 from movierec.services.errors import Conflict
 from movierec.tables import Setting
+
+SITE = "site"
 
 
 def get(key: str, default: Any = None) -> Any:
@@ -38,6 +42,16 @@ def open_registration(wanted: bool) -> None:
     if registration_forced():
         raise Conflict("REGISTRATION in this server's environment decides that. Change it there.")
     put("registration", wanted)
+
+
+def site_id() -> str:
+    """This site's own name, made once: what lies in a shared folder without it is somebody else's."""
+    known = get(SITE)
+    if known is None:
+        with writing() as session:  # of two at once the first wins
+            session.execute(insert(Setting).values(key=SITE, value=str(uuid.uuid4())).on_conflict_do_nothing())
+        known = get(SITE)
+    return str(known)
 
 
 def demo() -> bool:

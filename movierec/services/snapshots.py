@@ -79,8 +79,10 @@ def dataset(snapshot: Snapshot, views_until: int) -> Dataset:
 
     The site's viewers are negative: -user_id. Demo accounts' views take no part. Raises Unavailable.
     """
+    own = _own_views(views_until)
+    db.session.rollback()  # no transaction stays open while files are read and sorted
     verify(snapshot)
-    history, own = events(snapshot), _own_views(views_until)
+    history = events(snapshot)
     if own is None:
         return Dataset.from_events(*history)
     return Dataset.from_events(

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from movierec import artifacts
 from movierec.extensions import busy, db
-from movierec.services import jobs, runs
+from movierec.services import history, jobs, recommending, runs, settings
 from movierec.services.attempt import end_from_outside
 from movierec.services.errors import Unavailable
 from movierec.tables import Run, now
@@ -101,15 +101,33 @@ def sweep_waiting() -> list[int]:
     return ended
 
 
+def tidy() -> list[str]:
+    """What can wait an hour: artefacts of no run, entries removed long ago, old slates; the artefacts removed."""
+    history.purge_removed()
+    recommending.purge_slates()
+    return sweep_artifacts()
+
+
 def sweep_artifacts() -> list[str]:
-    """Remove folders of models/ that belong to no run, a day after they were written; their names."""
+    """Remove artefacts of this site that belong to no run, a day after they were written; their names."""
     root = Path(current_app.config["MODELS_DIR"])
     known = {folder for folder in db.session.execute(select(Run.artifact)).scalars() if folder is not None}
-    age = ORPHANED_AFTER.total_seconds()
-    for orphan in (o for o in artifacts.orphans(root, known) if o.engine):  # one without is being written just now
+    site, age = settings.site_id(), ORPHANED_AFTER.total_seconds()
+    removed = []
+    for orphan in artifacts.orphans(root, known):
+        if not orphan.engine:  # is being written just now
+            continue
         log.warning("models/%s/%s belongs to no run (%.1f MB)", orphan.engine, orphan.folder, orphan.bytes / 1e6)
-    removed = [o for o in artifacts.orphans(root, known, age) if o.engine]
-    for orphan in removed:
-        artifacts.delete(root, orphan.engine, orphan.folder)
+        if orphan.age_s >= age and _site_of(root, orphan) == site:
+            artifacts.delete(root, orphan.engine, orphan.folder)
+            removed.append(orphan.folder)
     artifacts.sweep_temporary(root, age)
-    return [orphan.folder for orphan in removed]
+    return removed
+
+
+def _site_of(root: Path, orphan: artifacts.Orphan) -> str | None:
+    """The site that trained it, as its manifest says; None where it can't be told: such a folder is left to people."""
+    try:
+        return artifacts.verify(root, orphan.engine, orphan.folder).facts.get("site")
+    except artifacts.BadArtifact:
+        return None

@@ -25,7 +25,7 @@ from movierec.evaluation import protocol as protocols
 from movierec.evaluation.scorecard import COST, Measure, Scorecard
 from movierec.evaluation.statistics import Verdict
 from movierec.extensions import db
-from movierec.services import first_run, snapshots
+from movierec.services import first_run, settings, snapshots
 from movierec.services.attempt import KEPT, LOOK_EVERY, SAVING, Attempt, Listener, claim, cost_rows, rows_of
 from movierec.services.errors import Refused, ServiceError
 from movierec.tables import Run, Snapshot
@@ -104,7 +104,11 @@ def _train(attempt: Attempt) -> str | None:
     saved = artifacts.save(
         plan.models,
         plan.engine,
-        facts={"run": attempt.run_id, "measures": {f"{m.protocol} {m.metric}@{m.k}": m.value for m in measures}},
+        facts={
+            "site": settings.site_id(),
+            "run": attempt.run_id,
+            "measures": {f"{m.protocol} {m.metric}@{m.k}": m.value for m in measures},
+        },
         dataset=plan.dataset,
         add={f"{card.protocol}.npz": card.arrays() for card in outcome.cards},
     )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 
 import requests
@@ -63,6 +66,33 @@ def fetch(name: str, folder: Path, progress: Callable[[float], None], base: str 
     return target
 
 
+def fetch_within(seconds: float, name: str, folder: Path, progress: Callable[[float], None]) -> Path:
+    """`fetch`, given up after that long whatever it waits for. Raises UnknownName and FetchFailed.
+
+    Looking a name up can't be given a time limit, so this happens in a thread that may be left behind.
+    """
+    done: Future[Path] = Future()
+    late = threading.Event()
+
+    def tell(share: float) -> None:
+        if late.is_set():
+            raise FetchFailed("Nobody waits for it any more.")
+        progress(share)
+
+    def work() -> None:
+        try:
+            done.set_result(fetch(name, folder, tell))
+        except BaseException as error:  # handed to the one who waits
+            done.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        return done.result(seconds)
+    except FutureTimeout:
+        late.set()
+        raise FetchFailed(f"It took longer than {seconds:g} s: get it later with `flask data fetch {name}`.") from None
+
+
 def _published(url: str) -> str:
     """The checksum beside the file; empty where there is none."""
     answer = requests.get(url, timeout=(CONNECT, READ))
@@ -84,7 +114,8 @@ def _download(url: str, part: Path, mark: Path, progress: Callable[[float], None
         answer.raise_for_status()
         resumed = answer.status_code == requests.codes.partial_content
         done = have if resumed else 0
-        total = done + int(answer.headers.get("Content-Length", 0))
+        rest = int(answer.headers.get("Content-Length", 0))  # if fewer bytes come, requests raises
+        total = done + rest if rest else 0
         if total > MAX_BYTES:
             raise FetchFailed(f"{url} is larger than {MAX_BYTES // 1024**3} GB: it is refused.")
         mark.write_text(answer.headers.get("ETag") or answer.headers.get("Last-Modified") or "")
@@ -95,8 +126,6 @@ def _download(url: str, part: Path, mark: Path, progress: Callable[[float], None
                 if done > MAX_BYTES:
                     raise FetchFailed(f"{url} is larger than {MAX_BYTES // 1024**3} GB: it is refused.")
                 progress(done / total if total else 0.0)
-    if total and done != total:
-        raise FetchFailed(f"{url} broke off after {done:,} of {total:,} bytes: try again, what came is kept.")
 
 
 def _check(part: Path, expected: str) -> None:
