@@ -9,7 +9,7 @@ from kit import PASSWORD, dump, password_hash
 from sqlalchemy import select
 
 from movierec.extensions import db, writing
-from movierec.services import accounts, passwords, settings
+from movierec.services import accounts, names, passwords, settings
 from movierec.services.errors import Refused
 from movierec.tables import Session, User, now
 
@@ -219,7 +219,7 @@ def test_naughty_strings_in_every_field_break_nothing(app, as_admin, cheap):
 def test_naughty_names_in_the_set_up_form(name):
     """Where the link is good the name decides; the service answers with a sentence or a name that can be shown."""
     try:
-        shown, key = accounts.clean_name(name)
+        shown, key = names.clean(name)
     except Refused:
         return
     assert 1 <= len(shown) <= 40

@@ -4,44 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import unicodedata
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from movierec.extensions import db, writing
-from movierec.services import passwords, sessions, settings, throttle
+from movierec.services import names, passwords, sessions, settings, throttle
 from movierec.services.errors import Conflict, Forbidden, NotFound, Refused
 from movierec.tables import ROLES, Session, Setting, User, now
 
 SETUP = "setup_link"
 SETUP_VALID = timedelta(hours=1)
 WRONG = "Name or password is wrong."
-ALIKE = ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE")  # alphabets that share shapes
 REGISTERING = " registering"  # in the throttle; no name's key, as keys have no space in front
-
-
-def clean_name(name: str) -> tuple[str, str]:
-    """The name as shown and the key by which look-alikes are one. Raises Refused.
-
-    Spaces around and invisible characters are left out of both; width, style and case count only in the first.
-    """
-    composed = unicodedata.normalize("NFKC", name)
-    shown = " ".join("".join(char for char in composed if unicodedata.category(char) != "Cf").split())
-    if not 1 <= len(shown) <= 40:
-        raise Refused("Use a name of 1 to 40 characters.", field="name")
-    if any(unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn") for char in shown):
-        raise Refused("The name holds a character that can't be shown. Leave it out.", field="name")
-    if len({script for char in shown if (script := unicodedata.name(char, "").partition(" ")[0]) in ALIKE}) > 1:
-        raise Refused("The name mixes alphabets whose letters look alike. Use one of them.", field="name")
-    key = unicodedata.normalize("NFKC", shown.casefold())
-    return shown, key.replace("i\u0307", "i").replace("\u0131", "i")  # the Turkish dotted and dotless i
 
 
 def create(name: str, password: str, role: str = "user", *, demo: bool = False) -> User:
     """A new person. Raises Refused (with the field) or Conflict where the name is taken."""
-    shown, key = clean_name(name)
+    shown, key = names.clean(name)
     if role not in ROLES:
         raise Refused(f"{role!r} is no role. There are: {', '.join(ROLES)}.", field="role")
     passwords.check(password, shown)
@@ -69,7 +50,7 @@ def sign_in(name: str, password: str, address: str, *, remember: bool, agent: st
     Raises Refused or TooMany.
     """
     try:
-        _, key = clean_name(name)
+        _, key = names.clean(name)
     except Refused:
         key = ""
     throttle.admit(key, address)
@@ -170,7 +151,7 @@ def changeable(viewer: sessions.Viewer, user_id: int) -> User:
 
 def by_name(name: str) -> User:
     """Raises NotFound."""
-    user = db.session.execute(select(User).where(User.name_key == clean_name(name)[1])).scalar_one_or_none()
+    user = db.session.execute(select(User).where(User.name_key == names.clean(name)[1])).scalar_one_or_none()
     if user is None:
         raise NotFound(f"There is no account called {name!r}.")
     return user
@@ -205,7 +186,7 @@ def setup_token_valid(token: str) -> bool:
 
 def set_up(token: str, name: str, password: str) -> User:
     """The first administrator. Of many at once exactly one succeeds. Raises NotFound once there is one."""
-    shown, key = clean_name(name)
+    shown, key = names.clean(name)
     passwords.check(password, shown)
     if not setup_token_valid(token):
         raise NotFound("This set-up link is used up or too old. `flask setup-link` prints a new one.")

@@ -44,7 +44,7 @@ def test_the_whole_way_from_setup_to_a_run_on_air(window: Window, house: House) 
     page.wait_for_url(re.compile(r"/movies/\d+"))
     expect(page.get_by_role("heading", level=1)).to_contain_text("Godfather")
     page.get_by_role("button", name="Mark as watched").first.click()
-    expect(page.locator("main")).to_contain_text(re.compile("watched", re.I))
+    expect(page.locator("#mark-film")).to_have_count(0)  # it is kept: the button has given way to the entry
 
     # The list follows at once, without the film just seen, and another film leaves it when marked.
     page.goto("/")
