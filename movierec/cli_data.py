@@ -53,8 +53,7 @@ def import_(what: str, as_json: bool) -> None:
         if what == "starter":
             report = importing.import_starter(progress)
         else:
-            path = Path(what)
-            report = importing.import_source(path if path.exists() else first_data.find(what, progress), progress)
+            report = importing.import_source(first_data.find(what, progress), progress)
     if as_json:
         _print_json(report)
     else:

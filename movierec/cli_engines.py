@@ -19,6 +19,8 @@ CONSOLE = "the console"
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable, on stdout.")
 
+NUMBER = click.IntRange(1, 2**31 - 1)  # of a run, of rows
+
 
 def progress_line(number: str) -> Callable[[str, int, int, Mapping[str, float]], None]:
     """A listener that keeps one line on stderr up to date, and leaves a line where metrics came in."""
@@ -112,7 +114,7 @@ def _train_here(run_id: int) -> None:
 
 
 @click.command("evaluate")
-@click.argument("run_id", metavar="RUN", type=int)
+@click.argument("run_id", metavar="RUN", type=NUMBER)
 @click.option("--protocol", default="loo-full", show_default=True, help="How the numbers are made.")
 @as_json
 @with_appcontext
@@ -124,7 +126,7 @@ def evaluate(run_id: int, protocol: str, as_json: bool) -> None:
 
 
 @click.command("runs")
-@click.option("--limit", default=20, show_default=True)
+@click.option("--limit", type=NUMBER, default=20, show_default=True)
 @as_json
 @with_appcontext
 def list_runs(limit: int, as_json: bool) -> None:
@@ -154,7 +156,7 @@ def _print_json(told: Any) -> None:
 
 
 @click.command("put-on-air")
-@click.argument("run_id", metavar="RUN", type=int)
+@click.argument("run_id", metavar="RUN", type=NUMBER)
 @click.option("--why", required=True, help="Kept with the change.")
 @as_json
 @with_appcontext

@@ -100,3 +100,10 @@ def test_info(runner: FlaskCliRunner, tmp_path: Path) -> None:
     assert "tiny: 4 films with events, 2 viewers, 5 events, imported" in runner.invoke(args=["data", "info"]).stdout
     facts = json.loads(runner.invoke(args=["data", "info", "--json"]).stdout)
     assert (facts["source"], facts["simulated"], facts["events"]) == ("tiny", False, 5)
+
+
+@pytest.mark.parametrize("what", ["x" * 300, "no-such-data-set"])
+def test_what_is_no_path_and_no_name_is_said(runner: FlaskCliRunner, what: str) -> None:
+    done = runner.invoke(args=["data", "import", what])
+    assert done.exit_code == 1
+    assert "There is nothing at" in done.stderr

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from flask import Flask
+from flask.testing import FlaskCliRunner
 from training_kit import HERE, VIEWERS, row_of, state_of
 
 from movierec.extensions import queue, writing
@@ -182,3 +183,12 @@ def test_the_worker_command_becomes_the_worker(trainable: Flask, valkey) -> None
     done = subprocess.run(command, cwd=HERE.parent, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "The worker ends because Redis does not answer" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["runs", "--limit", "9" * 20], ["evaluate", "9" * 20], ["put-on-air", "0", "--why", "x"]]
+)
+def test_a_number_that_no_run_can_have_is_refused(runner: FlaskCliRunner, words: list[str]) -> None:
+    done = runner.invoke(args=words)
+    assert done.exit_code == 2
+    assert "is not in the range" in done.stderr

@@ -118,7 +118,9 @@ def test_the_lock_is_held_for_what_changes_only(tiny: Path, tmp_path: Path, monk
     assert max(each[:-1]) < 80, "two titles with their trigrams at a time"
     more = written(tmp_path / "more", CSV | {"ratings.csv": RATINGS + "1,7,4.0,5\r\n1,9,4.0,5\r\n2,9,4.0,6\r\n"})
     films, each = written_rows(lambda: importing.import_source(more))
-    assert films["UPDATE"] == 5, "9 rises to the second place, 7 from none: only the first film stays as it is, but it is 4"
+    assert films["UPDATE"] == 5, (
+        "9 rises to the second place, 7 from none: only the first film stays as it is, but it is 4"
+    )
 
 
 def test_readers_see_the_old_catalogue_until_all_of_it_changes(

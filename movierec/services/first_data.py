@@ -105,7 +105,12 @@ def _sentence(report: ImportReport) -> str:
 
 
 def find(name: str, progress: Progress = silent) -> Path:
-    """The data set of that name where data sets lie, else downloaded. Raises Refused and Unavailable."""
+    """That path, the data set of that name where data sets lie, else downloaded. Raises Refused and Unavailable."""
+    try:
+        if Path(name).exists():
+            return Path(name)
+    except (OSError, ValueError):  # too long for a path, or with a NUL: no path then, and no name of a data set
+        raise Refused(f"There is nothing at {name[:80]!r}.") from None
     for path in candidates():
         if path.stem == name or path.name == name:
             return path
