@@ -1,4 +1,7 @@
-"""How fast and in how much memory does a MovieLens-25M-sized file import?  python benchmarks/importing.py [ratings]"""
+"""How fast and in how much memory does a MovieLens-25M-sized file import, and how long do other writers wait?
+
+python benchmarks/importing.py [ratings]   or   python benchmarks/importing.py --locks [films ...]
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ GENRES = ("Action", "Comedy", "Drama", "Horror", "Romance", "Thriller")
 LOOP_ROWS = 2_000_000  # of the plain csv loop, which is measured by its rate
 
 
-def generate(folder: Path, ratings: int) -> None:
+def generate(folder: Path, ratings: int, films: int = FILMS) -> None:
     """movies.csv and ratings.csv of that size, ordered as MovieLens orders them: by viewer, then film."""
     rng = np.random.default_rng(1)
     with (folder / "movies.csv").open("w", newline="") as file:
@@ -25,24 +28,25 @@ def generate(folder: Path, ratings: int) -> None:
         table.writerow(("movieId", "title", "genres"))
         table.writerows(
             (at, f"Film {at}, The ({1930 + at % 90})", f"{GENRES[at % 6]}|{GENRES[at % 5]}")
-            for at in range(1, FILMS + 1)
+            for at in range(1, films + 1)
         )
     viewers = max(int(ratings * VIEWERS_SHARE), 1)
     counts = np.full(viewers, ratings // viewers) + (np.arange(viewers) < ratings % viewers)
     with (folder / "ratings.csv").open("w") as file:
         file.write("userId,movieId,rating,timestamp\r\n")
         for start in range(0, viewers, 20_000):
-            file.write(_rows(rng, start + 1, counts[start : start + 20_000]))
+            file.write(_rows(rng, start + 1, counts[start : start + 20_000], films))
 
 
-def _rows(rng: np.random.Generator, first: int, counts: np.ndarray) -> str:
+def _rows(rng: np.random.Generator, first: int, counts: np.ndarray, films: int) -> str:
     """Rows of some viewers: films ascend within a viewer, times are their own."""
     who = np.repeat(np.arange(first, first + counts.size), counts)
     place = np.arange(who.size) - np.repeat(np.cumsum(counts) - counts, counts)
-    films = 1 + (place * (FILMS // int(counts.max())) + rng.integers(0, FILMS // int(counts.max()), who.size)) % FILMS
+    step = films // int(counts.max())
+    which = 1 + (place * step + rng.integers(0, step, who.size)) % films
     stars = rng.integers(1, 11, who.size) / 2
     times = rng.integers(789_652_009, 1_574_327_703, who.size)
-    columns = zip(who.tolist(), films.tolist(), stars.tolist(), times.tolist(), strict=True)
+    columns = zip(who.tolist(), which.tolist(), stars.tolist(), times.tolist(), strict=True)
     return "".join(f"{viewer},{film},{star},{at}\r\n" for viewer, film, star, at in columns)
 
 
@@ -110,6 +114,44 @@ STEPS = {
 }
 
 
+def locks(films: int) -> None:
+    """Print how long imports of that many films keep the write lock: the swap of the catalogue, and the longest."""
+    from sqlalchemy import event
+
+    from movierec.extensions import db
+    from movierec.services import importing
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for part, events in (("one", 100_000), ("other", 120_000)):
+            (folder / part).mkdir()
+            generate(folder / part, events, films)
+        with site(folder / "site").app_context():
+            held: list[float] = []
+
+            @event.listens_for(db.engine, "after_cursor_execute")
+            def begin(_connection, _cursor, statement, *_more):
+                if statement == "BEGIN IMMEDIATE":
+                    held.append(-time.perf_counter())
+
+            commit = db.engine.dialect.do_commit
+
+            def end(connection):
+                commit(connection)
+                held[-1] += time.perf_counter()
+
+            db.engine.dialect.do_commit = end
+            for what, act in (
+                ("into an empty site", lambda: importing.import_source(folder / "one")),
+                ("the same again", lambda: importing.import_source(folder / "one")),
+                ("the same films, other ratings", lambda: importing.import_source(folder / "other")),
+                ("the starter catalogue instead", importing.import_starter),
+            ):
+                held.clear()
+                whole = act().seconds
+                print(f"| {films:,} | {what} | {held[-1]:.2f} | {max(held):.2f} | {whole:.1f} |")
+
+
 def measured(step: str, folder: Path) -> dict[str, float]:
     """One step in a process of its own: rows, seconds, peak resident memory."""
     done = subprocess.run([sys.executable, __file__, "--step", step, str(folder)], capture_output=True, check=True)
@@ -125,6 +167,11 @@ def main() -> None:
         status = Path("/proc/self/status").read_text()  # getrusage's peak would include the parent's before exec
         peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
         print(json.dumps({"rows": rows, "seconds": seconds, "peak": peak}))
+        return
+    if sys.argv[1:2] == ["--locks"]:
+        print("| films | import | lock of the swap, s | longest lock, s | whole import, s |\n|---|---|---|---|---|")
+        for films in [int(text) for text in sys.argv[2:]] or [9_742, 87_585]:
+            locks(films)
         return
     ratings = int(sys.argv[1]) if len(sys.argv) > 1 else 25_000_095
     with tempfile.TemporaryDirectory() as folder:

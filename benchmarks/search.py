@@ -20,6 +20,7 @@ from movierec.sources.titles import fold
 
 LIKE = "SELECT id FROM movies WHERE title LIKE ? ORDER BY rank LIMIT 6"
 STARTER = Path(__file__).resolve().parent.parent / "data" / "starter"
+EMPTY = {"other_titles": "[]", "directors": "[]", "actors": "[]"}
 SHOWN = 6  # films under the search field
 QUESTIONS = {10_000: 1500, 1_000_000: 300}
 
@@ -91,8 +92,9 @@ def measure(size: int) -> None:
             [(number, name, name, number) for number, name in enumerate(names, 1)],
         )
     begun = time.perf_counter()
+    search.fill([EMPTY | {"id": number, "title": name} for number, name in enumerate(names, 1)])
     with writing() as session:
-        search.rebuild(session)
+        search.swap(session, beyond=size)
     built = time.perf_counter() - begun
     asked = rng.choices(names, k=QUESTIONS.get(size, 500))
     typed = [name[: rng.randint(1, len(name))] for name in asked]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -141,6 +143,44 @@ def test_a_download_that_breaks_off_is_kept_for_the_next_time(httpserver: HTTPSe
     asked = serve(httpserver)
     assert fetched(httpserver, tmp_path).read_bytes() == CONTENT
     assert kept == 0 or asked[0].headers["Range"] == f"bytes={kept}-"
+
+
+def test_the_rest_may_come_without_a_length(httpserver: HTTPServer, tmp_path: Path) -> None:
+    streamed = Response(iter([CONTENT[5000:]]), 206, headers={"ETag": '"v1"'})
+    httpserver.expect_request(f"/{NAME}.zip.md5").respond_with_data(SUM)
+    httpserver.expect_request(f"/{NAME}.zip").respond_with_handler(lambda request: streamed)
+    half(tmp_path)
+    assert fetched(httpserver, tmp_path).read_bytes() == CONTENT
+
+
+def test_a_time_limit_holds_whatever_it_waits_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one left behind stops at its next piece."""
+    entered, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def stuck(name: str, folder: Path, progress: Callable[[float], None]) -> Path:
+        entered.set()
+        go_on.wait()
+        try:
+            progress(0.5)
+        except FetchFailed:
+            ended.set()
+            raise
+        return folder
+
+    monkeypatch.setattr(fetch, "fetch", stuck)
+    with pytest.raises(FetchFailed, match=r"longer than 0\.05 s: get it later with `flask data fetch ml-1m`"):
+        fetch.fetch_within(0.05, NAME, tmp_path, lambda share: pytest.fail("nobody waits any more"))
+    assert entered.wait(5)
+    go_on.set()
+    assert ended.wait(5)
+
+
+def test_within_its_time_limit_it_is_as_without(httpserver: HTTPServer, tmp_path: Path) -> None:
+    shares: list[float] = []
+    (tmp_path / f"{NAME}.zip").write_bytes(b"mine")
+    assert fetch.fetch_within(60, NAME, tmp_path, shares.append).read_bytes() == b"mine"
+    with pytest.raises(UnknownName):
+        fetch.fetch_within(60, "netflix", tmp_path, shares.append)
 
 
 def test_a_missing_file_is_said(httpserver: HTTPServer, tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from sqlalchemy import func, select
 from test_metadata import TOY
 
 from movierec.extensions import db, writing
-from movierec.services import importing
+from movierec.services import films, importing, search
 from movierec.services.errors import Refused
 from movierec.sources.starter import FIRST_ID
-from movierec.tables import Movie, User, View
+from movierec.tables import Movie, MovieGenre, User, View
 
 
 @pytest.fixture
@@ -50,6 +50,10 @@ def test_films_nobody_watched_go_and_watched_ones_stay(app: Flask, people: Calla
         assert (report.removed, report.kept, report.moved) == (2, 2, 0)  # 1 is in both, 2 and 9 go
         rows = db.session.execute(select(Movie.id, Movie.events, Movie.rank).order_by(Movie.rank)).all()
         assert rows == [(1, 2, 1), (5, 1, 2), (3, 0, 3), (7, 0, 4)]
+        genres = db.session.execute(select(MovieGenre.rank, MovieGenre.movie_id).where(MovieGenre.movie_id == 3)).all()
+        assert genres == [(3, 3)]
+        assert search.find("dusk dawn").movie_ids == [3], "a film that is kept is found"
+        assert search.find("city of lost children").movie_ids == [], "one that went is not"
         assert views() == [(vera, 3), (vera, 7)]
 
 
@@ -129,6 +133,21 @@ def test_enriching_adds_facts_and_a_new_import_keeps_them(tiny: Path, tmp_path: 
     film = db.session.get(Movie, 1)
     assert film is not None
     assert (film.runtime, film.countries) == (81, ["USA"])
+
+
+def test_enriching_again_writes_nothing(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what is to be written is worked out before the lock is taken."""
+    row = TOY | {"id": "9087", "imdb_id": "tt0112346"}
+    path = written(tmp_path / "meta", {"movies_metadata.csv": metadata(row)})
+    writes, enrich = [], films.enrich
+
+    def spy(session: Any, added: films.Enrichment) -> None:
+        writes.append([change["id"] for change in added.changes])
+        enrich(session, added)
+
+    monkeypatch.setattr(films, "enrich", spy)
+    assert (importing.enrich(path).matched, importing.enrich(path).matched) == (1, 1)
+    assert writes == [[1], []]
 
 
 def test_records_that_disagree_about_ids_but_share_title_and_year_are_one_film(tiny: Path, tmp_path: Path) -> None:

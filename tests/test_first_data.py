@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -11,6 +14,7 @@ from layouts import CSV, DAT, K100, metadata, written, zipped
 from test_metadata import TOY
 from test_movies_dataset import SMALL
 
+from movierec.config import ROOT
 from movierec.extensions import db
 from movierec.services import first_data, importing, snapshots
 from movierec.services.errors import Refused, Unavailable
@@ -112,6 +116,59 @@ def test_without_a_network_it_is_the_starter_and_says_so(make_app: Callable[...,
         snapshot = snapshots.current()
         assert snapshot is not None
         assert snapshot.simulated
+
+
+def test_a_download_that_takes_too_long_is_not_waited_for_and_no_transaction_meanwhile(
+    site: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it hangs in, the name's look-up too, a first start ends; here with the starter catalogue."""
+    asked, go_on = [], threading.Event()
+
+    def stuck(name: str, folder: Path, progress: Callable[[float], None]) -> Path:
+        go_on.wait()
+        return folder
+
+    monkeypatch.setattr(fetch, "fetch", stuck)
+    monkeypatch.setattr(first_data, "PATIENCE", 0.05)
+    within = fetch.fetch_within
+    with site.app_context():
+
+        def spy(*arguments: Any) -> Path:
+            asked.append(db.session().in_transaction())
+            return within(*arguments)
+
+        monkeypatch.setattr(fetch, "fetch_within", spy)
+        said = first_data.first_data()
+    go_on.set()
+    assert "took longer than 0.05 s" in said[0]
+    assert "Imported starter" in said[1]
+    assert asked == [False]
+
+
+def test_a_link_to_nowhere_in_a_folder_is_passed_over(site: Flask, datasets: Path) -> None:
+    (written(datasets / "linked", DAT) / "gone.csv").symlink_to(datasets / "nowhere")
+    with site.app_context():
+        assert [path.name for path in first_data.candidates()] == ["linked"]
+
+
+def test_a_file_that_goes_while_sizes_are_added_counts_nothing(
+    site: Flask, datasets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = written(datasets / "short-lived", DAT)
+    monkeypatch.setattr(Path, "rglob", lambda self, pattern: [*self.iterdir(), self / "was-here.csv"])
+    with site.app_context():
+        assert first_data.candidates() == [folder]
+
+
+def test_a_relative_folder_of_data_sets_is_the_projects(
+    make_app: Callable[..., Flask], datasets: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The web server, the worker and a command may be started in different folders."""
+    path = zipped(datasets / "ml-latest-small.zip", CSV)
+    app = make_app(MOVIEREC_DATASETS=os.path.relpath(datasets, ROOT))
+    monkeypatch.chdir(tmp_path)
+    with app.app_context():
+        assert first_data.candidates() == [path]
 
 
 def test_a_site_with_data_is_left_alone(site: Flask, datasets: Path) -> None:

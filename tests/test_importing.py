@@ -235,7 +235,7 @@ def test_two_imports_at_once_are_a_conflict(app_context: Flask, app: Flask, tmp_
 
 
 def test_a_crash_before_the_commit_leaves_the_old_data_active(tiny: Path, tmp_path: Path, app: Flask) -> None:
-    """The process dies when the new folder is in place and films are replaced, not committed; the next import sweeps up."""
+    """The process dies when folder and films are in place but not committed; the next import sweeps up."""
     before = state()
     site, new = Path(app.config["INSTANCE_DIR"]).parent, written(tmp_path / "dat", DAT)
     died = subprocess.run([sys.executable, "-c", CRASH, site, new], env={"PYTHONPATH": PYTHONPATH}, check=False)

@@ -154,6 +154,7 @@ def test_columns_too_many_in_dat_files_are_listed(tmp_path: Path) -> None:
         ("ratings", "userId,movieId,rating\n1,1,4.0\n", "doesn't begin with userId"),
         ("ratings", "userId,movieId,rating,timestamp\n", "holds no rating"),
         ("ratings", "userId,movieId,rating,timestamp\n1,1,NaN,5\n", "holds no rating .* fault: rating 'NaN'"),
+        ("ratings", "userId,movieId,rating,timestamp\n1,1,four,5\n", "holds no rating .* fault: rating 'four'"),
         ("ratings", "", "holds no rating"),
         ("ratings", RATINGS + "1,\0,4.0,5\n", "NUL"),
         ("ratings", "userId,movieId,rating,timestamp\n" + "1" * 6_000_000 + "\n", "longer than 1 MB"),

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from kit import NOON
 
-from movierec.extensions import writing
+from movierec.extensions import db, writing
 from movierec.services import snapshots
 from movierec.services.errors import Unavailable
 from movierec.services.importing import silent
@@ -56,6 +56,21 @@ def test_events_are_in_order_of_time_then_of_the_file(snapshot: Snapshot) -> Non
     assert viewers.tolist() == [1, 1, 2, 1, 2]
     assert ratings.tolist() == [1.5, 3.0, 4.0, 5.0, 0.5]
     assert isinstance(times, np.memmap)
+
+
+def test_no_transaction_is_open_while_events_are_read(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a training reads them: the row is known, the session closed."""
+    asked, verify = [], snapshots.verify
+
+    def spy(row: Snapshot) -> None:
+        asked.append(db.session().in_transaction())
+        verify(row)
+
+    monkeypatch.setattr(snapshots, "verify", spy)
+    assert snapshots.current() is snapshot
+    db.session.remove()
+    assert snapshots.dataset(snapshot, 0).n_events == 5
+    assert asked == [False]
 
 
 def test_the_row_counts_what_is_there(snapshot: Snapshot) -> None:

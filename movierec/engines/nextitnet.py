@@ -45,16 +45,16 @@ class NextItNetParams(Params):
         64, ge=4, le=512, title="Window", description="Films of a history that one training window holds."
     )
     epochs: int = Field(
-        12, ge=1, le=200, title="Epochs", description="Passes over the data; the learning rate falls over all."
+        16, ge=1, le=200, title="Epochs", description="Passes over the data; the learning rate falls over all."
     )
     patience: int = Field(
-        6, ge=0, le=200, title="Patience", description="Epochs without a better validation before it stops."
+        8, ge=0, le=200, title="Patience", description="Epochs without a better validation before it stops."
     )
     batch: int = Field(
         1600, ge=16, le=32_768, title="Targets a step", description="Smaller steps learn more an epoch, slower."
     )
     learning_rate: float = Field(
-        5e-3, gt=0, le=0.1, title="Learning rate", description="The highest, reached after the warm-up."
+        4e-3, gt=0, le=0.1, title="Learning rate", description="The highest, reached after the warm-up."
     )
     weight_decay: float = Field(
         0.2, ge=0, le=1, title="Weight decay", description="Pulls weights to zero, against overfitting."
@@ -112,8 +112,7 @@ class NextItNetEngine(ScoringEngine):
         way = float(np.clip(np.log10(size), 0, 1))  # 0 at 100 k views or fewer, 1 at 1 M or more
         return {
             "batch": int(np.clip(1600 * size**0.6, 128, 12_800)),
-            "learning_rate": float(np.clip(round(5e-3 * size**-0.4, 5), 1e-3, 5e-3)),
-            "epochs": round(12 + 3 * way),
+            "learning_rate": float(np.clip(round(4e-3 * size**-0.3, 5), 1e-3, 4e-3)),
             "smoothing": round(0.2 * (1 - way), 3),
             "length": round(64 * 3**way),
             "weight_decay": round(0.2 * 0.05**way, 4),
