@@ -107,6 +107,18 @@ def test_clearing_everything_and_putting_it_back(app_context: Flask, ana: int) -
     assert history.count(ana) == 2
 
 
+def test_undo_when_an_import_has_made_one_film_of_two(app_context: Flask, ana: int) -> None:
+    """Both entries then name the same film, which can be in a history once: the newer one comes back."""
+    history.mark(ana, 1214, rating=3.0)
+    history.mark(ana, 1200, rating=4.0)
+    removed = history.clear(ana)
+    with writing() as session:
+        session.execute(update(View).where(View.user_id == ana, View.movie_id == 1200).values(movie_id=1214))
+    assert history.undo(ana, removed.token) == 1
+    kept = select(View.rating).where(View.user_id == ana, View.removed_at.is_(None))
+    assert db.session.scalars(kept).all() == [4.0]
+
+
 def test_nobody_else_can_undo(app_context: Flask, ana: int, people) -> None:
     token = history.remove(ana, history.mark(ana, 1214).view_id).token
     with pytest.raises(NotFound):

@@ -125,3 +125,7 @@ def test_highlight_marks_the_beginnings_of_words() -> None:
         (" ", False), ("New", False), (" ", False), ("Hope", False),
     ]  # fmt: skip
     assert "".join(text for text, _ in search.highlight("Ærø & Łódź", "ae lo")) == "Ærø & Łódź"
+
+
+def test_a_row_of_years_is_a_question_like_any_other(app_context: Flask, catalogue: dict[str, int]) -> None:
+    assert search.find("zqxj" + " 1999" * 38, 60).movie_ids == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,16 +100,22 @@ def folders() -> set[str]:
     return {folder.name for folder in snapshots.root().iterdir()}
 
 
-def test_the_sweep_keeps_what_is_needed(snapshot: Snapshot) -> None:
+def test_the_sweep_keeps_what_is_needed_and_what_is_not_ours(snapshot: Snapshot) -> None:
     with writing() as session:
         session.add(Run(engine="popularity", params={}, snapshot_id=snapshot.id, code_version="1", state="done"))
     unneeded, active = used(chunk(*ROWS[:3])), used(chunk(*ROWS[:4]))
-    orphan, half = write(chunk(*ROWS)).folder.name, Writer(snapshots.root())
+    foreign, half = write(chunk(*ROWS)).folder.name, Writer(snapshots.root())
+    snapshots.expect(half.name)
     half.append(chunk(*ROWS))
-    assert len(snapshots.sweep()) == 3
-    assert folders() == {snapshot.folder, active.folder}
-    assert {unneeded.folder, orphan} & folders() == set()
+    assert snapshots.sweep() == sorted([unneeded.folder, f".{half.name}"], key=lambda name: name.lstrip("."))
+    assert folders() == {snapshot.folder, active.folder, foreign}
     half.discard()
+
+
+def test_a_second_site_on_the_same_folder_leaves_the_first_ones_data(snapshot: Snapshot, make_app: Any) -> None:
+    with make_app(DATA_DIR=snapshots.root().parent).app_context():
+        assert snapshots.sweep() == []
+    snapshots.verify(snapshot)
 
 
 def test_a_discarded_one_leaves_nothing(app_context: Flask) -> None:

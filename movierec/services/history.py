@@ -190,10 +190,11 @@ def undo(viewer_id: int, token: str) -> int:
         raise NotFound("This can't be undone any more.") from None
     with writing() as session:
         live = select(View.movie_id).where(View.user_id == viewer_id, View.removed_at.is_(None))
+        taken = (View.user_id == viewer_id, View.removed_at == moment, View.removed_at >= now() - UNDO_FOR)
+        newest = select(func.max(View.id)).where(*taken).group_by(View.movie_id)  # an import may make one film of two
         back = session.execute(
             update(View)
-            .where(View.user_id == viewer_id, View.removed_at == moment, View.removed_at >= now() - UNDO_FOR)
-            .where(View.movie_id.not_in(live))
+            .where(View.movie_id.not_in(live), View.id.in_(newest))
             .values(removed_at=None)
             .execution_options(synchronize_session=False)
         ).rowcount

@@ -98,12 +98,14 @@ def enrich(path: Path, progress: Progress = silent) -> EnrichReport:
 
 def _take(source: Source, progress: Progress) -> ImportReport:
     began = time.monotonic()
+    db.session.rollback()  # what an earlier import wrote last must be seen
     snapshots.sweep()
     db.session.rollback()  # no transaction stays open while files are read
     progress("Reading films", 0.0)
     movies = list(source.movies())
     progress("Reading films", 1.0)
     writer = Writer(snapshots.root())
+    snapshots.expect(writer.name)
     try:
         for chunk in source.events():
             writer.append(chunk)

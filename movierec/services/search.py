@@ -130,7 +130,7 @@ def find(question: str, limit: int = 10) -> Found:
         return Found([])
     ask, words = _connection(), folded.split()
     found = _by_words(ask, folded, words, limit * 2)
-    if not found and len(words) > 1 and _YEAR.fullmatch(words[-1]):
+    if not found and len(words) > 1 and _YEAR.fullmatch(words[-1]) and not _YEAR.fullmatch(words[-2]):
         wider = find(" ".join(words[:-1]), limit * 5)
         return Found(_of_year(wider.movie_ids, int(words[-1]))[:limit], wider.guessed)
     if found:

@@ -49,9 +49,9 @@ class Writer:
     """Takes chunks of events in file order; `finish` sorts them and puts the folder in its place."""
 
     def __init__(self, root: Path) -> None:
-        self._name = str(uuid.uuid4())
+        self.name = str(uuid.uuid4())  # of the folder, once it is finished
         self._root = root
-        self._aside = root / f".{self._name}"
+        self._aside = root / f".{self.name}"
         self._aside.mkdir(parents=True, mode=0o700)
         self._raw = {name: (self._aside / f"{name}.raw").open("wb") for name in COLUMNS}
         self.events = 0
@@ -87,7 +87,7 @@ class Writer:
         manifest = {"format": 1, **told, "movies": len(counts), "files": files}
         _write(self._aside / MANIFEST, json.dumps(manifest, indent=1).encode())
         _sync(self._aside)
-        folder = self._root / self._name
+        folder = self._root / self.name
         self._aside.rename(folder)
         _sync(self._root)
         digest = whole_sha256({name: entry["sha256"] for name, entry in files.items()})
@@ -97,7 +97,7 @@ class Writer:
         """Remove everything, finished or not."""
         for file in self._raw.values():
             file.close()
-        for folder in (self._aside, self._root / self._name):
+        for folder in (self._aside, self._root / self.name):
             shutil.rmtree(folder, ignore_errors=True)
 
     def _order(self) -> npt.NDArray[np.int64]:

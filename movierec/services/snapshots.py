@@ -14,10 +14,12 @@ from sqlalchemy import func, select, update
 
 from movierec.dataset import Dataset
 from movierec.extensions import db
+from movierec.services import settings
 from movierec.services.errors import Unavailable
 from movierec.services.snapshot_files import COLUMNS, MANIFEST, Written, file_sha256, whole_sha256
 from movierec.tables import Run, Snapshot, User, View
 
+EXPECTED = "snapshot being imported"  # the setting that names its folder
 REMEDY = "Import the data set again (flask data import)."
 
 
@@ -129,16 +131,24 @@ def put_in_use(session: Any, written: Written, source: str, *, simulated: bool, 
     return row
 
 
-def sweep() -> list[str]:
-    """Remove folders that nothing needs; only while no import runs.
+def expect(folder: str) -> None:
+    """Note the name of the folder that an import is about to write, so that the next one may sweep it up."""
+    settings.put(EXPECTED, folder)
 
-    Kept are the active one and those that a run was trained on, so that its numbers can be made again.
+
+def sweep() -> list[str]:
+    """Remove this site's folders that nothing needs; only while no import runs.
+
+    Kept are the active one and those that a run was trained on, so that its numbers can be made again. A folder that
+    this database never heard of is somebody else's: two sites may share DATA_DIR by mistake.
     """
     used = select(Run.snapshot_id).where(Run.snapshot_id.is_not(None))
     needed = set(db.session.scalars(select(Snapshot.folder).where(Snapshot.active | Snapshot.id.in_(used))))
+    ours = {*db.session.scalars(select(Snapshot.folder)), settings.get(EXPECTED, "")} - {""}
     gone = []
-    for folder in root().iterdir() if root().is_dir() else ():
-        if folder.is_dir() and folder.name not in needed:
-            shutil.rmtree(folder, ignore_errors=True)
-            gone.append(folder.name)
-    return sorted(gone)
+    for name in sorted(ours - needed):
+        for folder in (root() / name, root() / f".{name}"):
+            if folder.is_dir():
+                shutil.rmtree(folder, ignore_errors=True)
+                gone.append(folder.name)
+    return gone
