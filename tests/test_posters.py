@@ -244,7 +244,7 @@ def test_genres_choose_family_and_mood() -> None:
 
 
 @pytest.mark.parametrize(
-    "draw", {draw for draws in COMPOSITIONS.values() for draw in draws}, ids=lambda draw: draw.__name__
+    "draw", dict.fromkeys(draw for draws in COMPOSITIONS.values() for draw in draws), ids=lambda draw: draw.__name__
 )
 def test_each_composition_fills_any_room(draw) -> None:  # type: ignore[no-untyped-def]
     paint = Paint("#101010", "#202020", "#c03030", "#30c030", "#3030c0", "#f0c030", "#ffffff")
