@@ -28,7 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from movierec import create_app
 from movierec.extensions import BadDatabase, db, queue, redis
-from movierec.services import first_run, jobs, sweeping, training_job
+from movierec.services import first_run, jobs, storage, sweeping, training_job
 from movierec.services.attempt import end_from_outside
 from movierec.services.errors import ServiceError
 
@@ -205,6 +205,7 @@ def main() -> int:
     logging.basicConfig(level=app.config["LOG_LEVEL"], format="%(levelname)s %(name)s: %(message)s")
     with app.app_context():
         try:
+            storage.check(app)
             worker = Worker([queue(redis(patient=True))])
             level = app.config["LOG_LEVEL"]
             worker.work(logging_level="WARNING" if level == "INFO" else level)  # RQ's INFO is a line every few seconds

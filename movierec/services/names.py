@@ -33,7 +33,7 @@ def clean(name: str) -> tuple[str, str]:
         raise Refused(f"Use a name of 1 to {LONGEST} characters.", field="name")
     if any(unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn") for char in shown):
         raise Refused("The name holds a character that can't be shown. Leave it out.", field="name")
-    if not any(char.isalnum() for char in shown):
+    if not any(unicodedata.category(char)[0] in "LNS" for char in shown):  # letters, numbers, symbols such as emoji
         raise Refused("Use at least one letter or digit in the name.", field="name")
     if len({script for char in shown if (script := unicodedata.name(char, "").partition(" ")[0]) in _ALPHABETS}) > 1:
         raise Refused("The name mixes alphabets whose letters look alike. Use one of them.", field="name")
