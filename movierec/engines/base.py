@@ -71,6 +71,18 @@ class Pick:
     why: str = ""
 
 
+@dataclass(frozen=True)
+class Reason:
+    """Why one item is recommended: a plain phrase, and the items of the history that it rests on, strongest first.
+
+    `because` holds (item, effect): by how much the recommended item's score falls without that item, in the units of
+    the engine's own scores. Only effects above zero; empty where nothing of the history speaks for the item.
+    """
+
+    why: str = ""
+    because: tuple[tuple[int, float], ...] = ()
+
+
 # The house's judge, handed to `fit`: validation metrics ("ndcg@10", "hr@10", "hr@20") of the engine as it stands.
 Validate = Callable[["Engine"], Mapping[str, float]]
 
@@ -87,11 +99,24 @@ class Engine(ABC):
     def __init__(self, params: AnyParams | None = None) -> None:
         self.params: Any = params if params is not None else self.Params()
         self.index: ItemIndex | None = None
+        self.note = ""  # what a person should know about how the training went, in a sentence
 
     @classmethod
     def defaults_for(cls, data: Dataset) -> dict[str, Any]:
         """Knobs whose best default depends on the size of the data; a value the person sets wins."""
         return {}
+
+    def parts(self) -> tuple[int, ...]:
+        """Numbers of the finished runs that `use` must hand over before `fit`; none for most engines."""
+        return ()
+
+    def use(self, parts: Mapping[int, Engine]) -> None:
+        """Take the fitted engines of the runs that `parts` named. They were trained on nothing that is held out.
+
+        Raises EngineError where one can't be used.
+        """
+        if parts:
+            raise EngineError(f"{self.title} is not made of other runs.")
 
     @abstractmethod
     def fit(self, data: Dataset, report: Report, validate: Validate | None = None) -> None:
@@ -109,6 +134,13 @@ class Engine(ABC):
 
         Never padding, never an item of the history, never one of `exclude` (an array of items a viewer).
         """
+
+    def explain(self, history: History, items: Sequence[int]) -> list[Reason]:
+        """One reason for each of these items, in order, as this engine would recommend them after `history`.
+
+        Never fails for an empty or unknown history. Costs at most three times a recommendation. Raises NotFitted.
+        """
+        return [Reason() for _ in items]
 
     @abstractmethod
     def state(self) -> dict[str, npt.NDArray[Any]]:

@@ -100,7 +100,6 @@ class NextItNetEngine(ScoringEngine):
 
     def __init__(self, params: AnyParams | None = None) -> None:
         super().__init__(params)
-        self.note = ""  # what a person should know about how the training ended
         self._score: Scorer | None = None
         self._graph = b""
         self._prior: npt.NDArray[np.float32] = np.zeros(0, np.float32)  # (N + 1,) log popularity

@@ -118,7 +118,7 @@ def _train(attempt: Attempt) -> str | None:
         "cancelled" if outcome.kept else "done",
         rows_of(attempt.run_id, measures) + cost_rows(attempt.run_id, costs, COST),
         also=outcome.settle,
-        reason=KEPT if outcome.kept else getattr(plan.engine, "note", "") or None,
+        reason=KEPT if outcome.kept else plan.engine.note or None,
         artifact=saved.folder,
         artifact_sha256=saved.sha256,
         artifact_bytes=saved.bytes,
