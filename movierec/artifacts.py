@@ -38,7 +38,7 @@ Extra = Mapping[str, Content]  # file name -> what is in it
 
 __all__ = [
     "ArtifactError", "BadArtifact", "DiskFull", "Manifest", "Orphan", "Saved",
-    "delete", "load", "orphans", "save", "sweep_temporary", "verify",
+    "delete", "load", "orphans", "read", "save", "sweep_temporary", "verify",
 ]  # fmt: skip
 
 MANIFEST, STATE, INDEX, TEMPORARY = "manifest.json", "state.npz", "index.npz", ".tmp"
@@ -124,6 +124,16 @@ def load(
 def verify(root: Path, engine_slug: str, folder: str, *, sha256: str | None = None) -> Manifest:
     """The folder's manifest once every file is proven to be what was written. Raises BadArtifact."""
     return _verified(_located(root, engine_slug, folder), engine_slug, folder, sha256)
+
+
+def read(root: Path, engine_slug: str, folder: str, name: str, *, sha256: str | None = None) -> Arrays:
+    """The arrays of one extra npz, verified alone. Raises BadArtifact where there is none or it was changed."""
+    path = _located(root, engine_slug, folder)
+    manifest = _manifest(path, engine_slug, folder, sha256)
+    if name not in manifest.files:
+        raise BadArtifact(f"{name!r}: is not listed in the manifest.")
+    files.check_file(path / name, manifest.files[name])
+    return files.read_npz(path / name, manifest.files[name])
 
 
 def delete(root: Path, engine_slug: str, folder: str) -> bool:

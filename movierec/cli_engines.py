@@ -12,7 +12,8 @@ import click
 from flask.cli import with_appcontext
 
 from movierec.engines import registry
-from movierec.services import first_run, knobs, runs, serving, snapshots, sweeping, training, training_job
+from movierec.evaluation import protocol as protocols
+from movierec.services import first_run, judging, knobs, runs, serving, snapshots, sweeping, training, training_job
 from movierec.tables import MetricRow, Run
 
 CONSOLE = "the console"
@@ -34,17 +35,18 @@ def progress_line(number: str) -> Callable[[str, int, int, Mapping[str, float]],
     return say
 
 
-def show(run: Run, rows: list[MetricRow], machine: bool) -> None:
-    """A run's metric rows, as a table or as JSON."""
+def show(run: Run, rows: list[MetricRow], machine: bool, segments: bool = False) -> None:
+    """A run's metric rows, as JSON or as a table; in a table those of single segments only where they are wanted."""
     if machine:
         _print_json(runs.as_dicts(run, rows))
         return
     state = "no sign of life: `flask sweep` ends it" if runs.silent(run) else run.state
     click.echo(f"run {run.id}: {run.engine}, {state}{f' ({run.reason})' if run.reason else ''}")
-    for row in rows:
+    for row in rows if segments else [row for row in rows if judging.is_of_everybody(row.segment)]:
         value = "not measured" if row.value is None else f"{row.value:.4f}"
         interval = "" if row.low is None else f"[{row.low:.4f}, {row.high:.4f}]"
-        click.echo(f"  {row.protocol:16} {runs.label(row):34} {value:>12} {interval:18} n={row.n or '-'}")
+        segment = f" {row.segment:18}" if segments else ""
+        click.echo(f"  {row.protocol:16}{segment} {runs.label(row):38} {value:>12} {interval:18} n={row.n or '-'}")
 
 
 @click.command("engines")
@@ -79,11 +81,14 @@ def engines(as_json: bool) -> None:
 @click.argument("engine")
 @click.option("--set", "settings", multiple=True, metavar="KNOB=VALUE", help="A setting; may be given several times.")
 @click.option("--seed", type=int, help="Same data, settings and seed: same run.")
+@click.option("--split", default="loo", show_default=True, help="How the data is parted: loo, time or ratio.")
 @click.option("--note", default="", help="Why this run.")
 @click.option("--queue", "queued", is_flag=True, help="Leave it to the worker instead of training in this process.")
 @as_json
 @with_appcontext
-def train(engine: str, settings: tuple[str, ...], seed: int | None, note: str, queued: bool, as_json: bool) -> None:
+def train(
+    engine: str, settings: tuple[str, ...], seed: int | None, split: str, note: str, queued: bool, as_json: bool
+) -> None:
     """Train ENGINE and print the run and its numbers."""
     given: dict[str, Any] = {}
     for setting in settings:
@@ -91,7 +96,7 @@ def train(engine: str, settings: tuple[str, ...], seed: int | None, note: str, q
         if not equals:
             raise click.BadParameter(f"{setting!r} is not of the form knob=value", param_hint="--set")
         given[name] = value
-    run_id = training.request(engine, given, seed=seed, note=note, enqueue=queued)
+    run_id = training.request(engine, given, split=split, seed=seed, note=note, enqueue=queued)
     click.echo(f"run {run_id}", err=True)
     if queued and as_json:  # nothing is measured yet: the run itself, as `flask runs` lists it
         _print_json(_told(runs.lines(run_id=run_id)[0]))
@@ -115,14 +120,16 @@ def _train_here(run_id: int) -> None:
 
 @click.command("evaluate")
 @click.argument("run_id", metavar="RUN", type=NUMBER)
-@click.option("--protocol", default="loo-full", show_default=True, help="How the numbers are made.")
+@click.option("--protocol", help="How the numbers are made; by default the full ranking of the run's own split.")
+@click.option("--segments", is_flag=True, help="Also by kind of viewer and film, and with shortened histories.")
 @as_json
 @with_appcontext
-def evaluate(run_id: int, protocol: str, as_json: bool) -> None:
+def evaluate(run_id: int, protocol: str | None, segments: bool, as_json: bool) -> None:
     """Measure RUN's artefact again and store its numbers."""
     line = progress_line(f"#{run_id}")
-    rows = runs.evaluate(run_id, protocol, lambda done, total: line("evaluating", done, total, {}))
-    show(runs.get(run_id), rows, as_json)
+    how = protocol or protocols.of_split(runs.get(run_id).split)[0].id
+    rows = runs.evaluate(run_id, how, lambda done, total: line("evaluating", done, total, {}))
+    show(runs.get(run_id), rows, as_json, segments)
 
 
 @click.command("runs")
@@ -141,7 +148,7 @@ def list_runs(limit: int, as_json: bool) -> None:
 
 
 def _told(line: runs.Line) -> dict[str, Any]:
-    names = ("engine", "state", "reason", "params", "artifact", "events", "fit_seconds", "peak_memory", "note")
+    names = ("engine", "state", "reason", "params", "split", "artifact", "events", "fit_seconds", "peak_memory", "note")
     moments = {name: getattr(line.run, name) for name in ("created_at", "started_at", "ended_at")}
     return (
         {"run": line.run.id, "on_air": serving.on_air().run_id == line.run.id, "by": line.by, "silent": line.silent}

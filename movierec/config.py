@@ -21,9 +21,10 @@ KEYS: dict[str, tuple[str, str]] = {
     "HOST": ("127.0.0.1", "address the web server binds to; anything but loopback is reachable by others"),
     "PORT": ("5000", "port the web server binds to"),
     "PUBLIC_URL": ("", "address people type, e.g. https://films.example.org; https turns on secure cookies and HSTS"),
-    "TRUSTED_HOSTS": ("", "comma-separated host names to answer to, besides PUBLIC_URL's; empty: any"),
+    "TRUSTED_HOSTS": ("", "comma-separated host names to answer to, besides PUBLIC_URL's; empty: this machine's own"),
     "TRUSTED_PROXIES": ("0", "number of reverse proxies in front whose X-Forwarded-* headers are believed"),
     "SECRET_KEY": ("", "signs form tokens; empty: made once and kept in instance/secret_key"),
+    "HEALTH_TOKEN": ("", "lets programs ask for /health/ready and /version; empty: only administrators may"),
     "DATABASE_URL": ("", "sqlite:////absolute/path to the database; empty: instance/movierec.sqlite3"),
     "REDIS_URL": ("", "Redis for the queue; empty: the embedded Valkey at instance/valkey.sock"),
     "MOVIEREC_DATASETS": ("", "folder searched for a data set at the first start, before data/"),
@@ -34,11 +35,43 @@ KEYS: dict[str, tuple[str, str]] = {
     "REGISTRATION": ("", "on or off: may visitors make an account; empty: what the settings page says (off at first)"),
     "MOVIEREC_PUBLIC_DEMO": ("", "1 allows the demo accounts where HOST is not loopback: anybody who reaches it is in"),
     "LOG_LEVEL": ("INFO", "DEBUG, INFO, WARNING or ERROR"),
+    "LLM_PROVIDER": ("", "stub answers without a network, for demos; empty: the API at LLM_BASE_URL"),
+    "LLM_BASE_URL": ("https://openrouter.ai/api/v1", "an OpenAI-compatible chat API, without /chat/completions"),
+    "LLM_MODEL": ("", "the language model's name as that API knows it"),
+    "LLM_API_KEY": ("", "key for LLM_BASE_URL; empty: the file instance/llm_key, if there is one"),
+    "OPENROUTER_API_KEY": ("", "stands in for LLM_API_KEY, only where LLM_BASE_URL is OpenRouter's"),
+    "MODEL": ("", "stands in for LLM_MODEL"),
+    "LLM_ALLOW_LOCAL": (
+        "",
+        "1 allows LLM_BASE_URL on this machine or in a private network, http and no key too",
+    ),
+    "LLM_HOSTS": ("", "comma-separated host names that LLM_BASE_URL may name; empty: any"),
+    "LLM_CONCURRENT": ("4", "language model calls under way at once, in all processes together"),
+    "LLM_VIEWER_CALLS": ("20", "language model calls a viewer a day (UTC); 0: none"),
+    "LLM_SITE_CALLS": ("500", "language model calls of all viewers a day"),
+    "LLM_VIEWER_TOKENS": ("200000", "language model tokens a viewer a day, questions and answers together"),
+    "LLM_SITE_TOKENS": ("3000000", "language model tokens of all viewers a day"),
+    "LLM_PRICE_IN": ("0", "US dollars a million tokens of question, where the API does not tell what a call cost"),
+    "LLM_PRICE_OUT": ("0", "US dollars a million tokens of answer, likewise"),
 }
+WHOLE_NUMBERS = {  # key -> lowest, highest
+    "PORT": (1, 65535),
+    "TRUSTED_PROXIES": (0, 10),
+    "WEB_CONCURRENCY": (1, 256),
+    "LLM_CONCURRENT": (1, 64),
+    "LLM_VIEWER_CALLS": (0, 10**6),
+    "LLM_SITE_CALLS": (0, 10**6),
+    "LLM_VIEWER_TOKENS": (0, 10**9),
+    "LLM_SITE_TOKENS": (0, 10**9),
+}
+PRICES = ("LLM_PRICE_IN", "LLM_PRICE_OUT")
+KEYS_OF_OTHERS = ("LLM_API_KEY", "OPENROUTER_API_KEY")
 CHOICES = {
     "REGISTRATION": ("", "on", "off"),
     "MOVIEREC_PUBLIC_DEMO": ("", "1"),
     "LOG_LEVEL": ("DEBUG", "INFO", "WARNING", "ERROR"),
+    "LLM_PROVIDER": ("", "stub"),
+    "LLM_ALLOW_LOCAL": ("", "1"),
 }
 
 PLACEHOLDERS = {
@@ -53,6 +86,15 @@ PLACEHOLDERS = {
 }
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})  # this machine's own names: a site always answers to them
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (what listens on every address, and where to ask it)
+
+
+class Secret(str):
+    """Text that doesn't show itself where settings or local variables are printed."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'[hidden]'" if self else "''"
 
 
 class BadConfig(Exception):
@@ -72,8 +114,12 @@ def read(overrides: dict[str, Any] | None = None, environ: dict[str, str] | None
         config[key] = (ROOT / str(raw[key])).resolve()
     given = str(raw["MOVIEREC_DATASETS"])
     config["MOVIEREC_DATASETS"] = str((ROOT / given).resolve()) if given else ""
-    for key, low, high in (("PORT", 1, 65535), ("TRUSTED_PROXIES", 0, 10), ("WEB_CONCURRENCY", 1, 256)):
+    for key, (low, high) in WHOLE_NUMBERS.items():
         config[key] = _whole_number(key, raw[key], low, high)
+    for key in PRICES:
+        config[key] = _price(key, raw[key])
+    for key in KEYS_OF_OTHERS:
+        config[key] = Secret(raw[key])
     for key, choices in CHOICES.items():
         if raw[key] not in choices:
             words = " or ".join(choice for choice in choices if choice)
@@ -81,6 +127,8 @@ def read(overrides: dict[str, Any] | None = None, environ: dict[str, str] | None
     config["PUBLIC_URL"] = _public(str(raw["PUBLIC_URL"]))
     if raw["REDIS_URL"] and not str(raw["REDIS_URL"]).startswith(("redis://", "rediss://", "unix://")):
         raise BadConfig(f"REDIS_URL is {raw['REDIS_URL']!r}: it must begin with redis://, rediss:// or unix://.")
+    if raw["HEALTH_TOKEN"]:
+        config["HEALTH_TOKEN"] = _usable_key(str(raw["HEALTH_TOKEN"]), "HEALTH_TOKEN")
     instance = config["INSTANCE_DIR"]
     _make_folder(instance)
     config["SECRET_KEY"] = (
@@ -159,6 +207,16 @@ def _whole_number(key: str, value: Any, low: int, high: int) -> int:
     return number
 
 
+def _price(key: str, value: Any) -> float:
+    try:
+        price = float(value)
+    except (TypeError, ValueError):
+        price = -1.0
+    if not 0 <= price <= 10_000:
+        raise BadConfig(f"{key} is {value!r}: set it to US dollars a million tokens, from 0 to 10000.")
+    return price
+
+
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -170,9 +228,8 @@ def _make_folder(folder: Path) -> None:
 
 def _usable_key(key: str, where: str) -> str:
     if key.lower() in PLACEHOLDERS or len(key) < 32:
-        raise BadConfig(
-            f"{where} is a placeholder or shorter than 32 characters: remove it (one is made) or use 32 or more."
-        )
+        otherwise = "remove it" if where == "HEALTH_TOKEN" else "remove it (one is made)"
+        raise BadConfig(f"{where} is a placeholder or shorter than 32 characters: {otherwise} or use 32 or more.")
     return key
 
 

@@ -20,17 +20,21 @@ from flask import has_app_context
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from rq.exceptions import DeserializationError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker_registration import REDIS_WORKER_KEYS
 from sqlalchemy.exc import SQLAlchemyError
 
 from movierec import create_app
+from movierec.artifacts import ArtifactError
+from movierec.engines.base import EngineError
 from movierec.extensions import BadDatabase, db, queue, redis
 from movierec.services import first_run, jobs, storage, sweeping, training_job
 from movierec.services.attempt import end_from_outside
 from movierec.services.errors import ServiceError
+from movierec.tables import Run
+
+log = logging.getLogger("movierec.worker")  # also where this module is started as __main__
 
 PR_SET_PDEATHSIG = 1
 ATTEMPT = "MOVIEREC_ATTEMPT_ID"  # how the worker knows which attempt its work-horse held
@@ -47,7 +51,10 @@ class RedisGone(Exception):
 
 def train(run_id: int) -> None:
     """The one function that jobs may name. Its only argument is a run's id."""
-    training_job.execute(run_id, os.environ.get(ATTEMPT))
+    try:
+        training_job.execute(run_id, os.environ.get(ATTEMPT))
+    except (EngineError, ServiceError, ArtifactError):
+        log.debug("run %s failed", run_id, exc_info=True)  # its row has the sentence; a defect goes on, with its place
 
 
 class Worker(rq.Worker):
@@ -62,13 +69,14 @@ class Worker(rq.Worker):
             "maintenance_interval": TEND_EVERY,
         }
         super().__init__(queues, *args, **kwargs)
+        self.queue_class = jobs.Inbox
         for each in self.queues:
             each.serializer = JSONSerializer
         self.attempt_id = ""
         self.deaths: list[dict[str, Any]] = []  # of work-horses, not yet on their rows
         self.gave_up = False  # left because Redis went away
         self.stopping = False
-        self._refused = ""
+        self._said = ""
         self._tidy_at = 0.0
         if not has_app_context():
             create_app().app_context().push()  # for as long as this process lives; work-horses inherit it
@@ -77,12 +85,22 @@ class Worker(rq.Worker):
 
     def execute_job(self, job: Job, queue: Any) -> None:
         """Train the run; drop whatever else somebody put into the queue."""
-        if not _is_ours(job):
-            self.log.error("job %s was not put there by movierec; dropped without running it", job.id)
-            self.connection.lrem(queue.intermediate_queue_key, 1, job.id)
-            job.delete()
+        if not jobs.ours(job):  # it was when it was taken: somebody writes to our Redis
+            jobs.drop(self.connection, queue.key, job.id)
             return
         super().execute_job(job, queue)
+        self._say_how_it_ended(int(job.id))
+
+    def _say_how_it_ended(self, run_id: int) -> None:
+        """One line a job."""
+        try:
+            run = db.session.get(Run, run_id, populate_existing=True)
+            if run is not None:
+                log.info("%s #%d is %s%s", run.engine, run_id, run.state, f": {run.reason}" if run.reason else "")
+        except SQLAlchemyError as error:
+            log.warning("run %s has ended; how can't be read yet: %s", run_id, error)
+        finally:
+            db.session.remove()
 
     def fork_work_horse(self, job: Job, queue: Any) -> None:
         """No open database connection may cross a fork."""
@@ -114,7 +132,7 @@ class Worker(rq.Worker):
                 end_from_outside(**self.deaths[0])
                 del self.deaths[0]
         except SQLAlchemyError as error:
-            self.log.warning("run %s has ended, which can't be written yet: %s", self.deaths[0]["run_id"], error)
+            log.warning("run %s has ended, which can't be written yet: %s", self.deaths[0]["run_id"], error)
         finally:
             db.session.remove()
 
@@ -140,12 +158,17 @@ class Worker(rq.Worker):
         try:
             super().maintain_heartbeats(job, execution)
         except RedisError as error:
-            self.log.warning("Redis does not answer (%s); run %s goes on", error, job.id)
+            log.warning("Redis does not answer (%s); run %s goes on", error, job.id)
         self.tend()
 
     def run_maintenance_tasks(self) -> None:
-        """Between trainings: RQ's own housekeeping, then ours."""
-        super().run_maintenance_tasks()
+        """Between trainings: RQ's own housekeeping, which garbage in Redis may spoil, then ours."""
+        try:
+            super().run_maintenance_tasks()
+        except (RedisConnectionError, RedisTimeoutError):
+            raise
+        except Exception as error:
+            self._say_once(f"Redis holds what RQ can't read ({error}); it stays there")
         self.tend()
 
     def tend(self) -> None:
@@ -153,17 +176,21 @@ class Worker(rq.Worker):
         self.tell_deaths()
         try:
             for run_id in sweeping.sweep():
-                self.log.warning("run %s was lost", run_id)
+                log.warning("run %s was lost", run_id)
             if time.monotonic() >= self._tidy_at:
                 self._tidy_at = time.monotonic() + TIDY_EVERY
                 sweeping.tidy()
             first_run.request_if_fresh()
         except (ServiceError, SQLAlchemyError) as error:
-            if str(error) != self._refused:  # the same sentence every five seconds helps nobody
-                self.log.warning("%s", error)
-            self._refused = str(error)
+            self._say_once(str(error))
         finally:
             db.session.remove()
+
+    def _say_once(self, sentence: str) -> None:
+        """The same sentence every three seconds helps nobody."""
+        if sentence != self._said:
+            log.warning("%s", sentence)
+        self._said = sentence
 
     def request_stop(self, signum: int, frame: Any) -> None:
         """SIGTERM or Ctrl-C: a running training is ended now and its row says so, instead of holding up the stop."""
@@ -180,17 +207,6 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def _is_ours(job: Job) -> bool:
-    """Whether the job is exactly what `jobs.put` makes: our function, one run id, nothing that runs besides."""
-    try:
-        told = (job.func_name, job.instance, list(job.args), job.kwargs)
-    except (DeserializationError, TypeError):
-        return False
-    hooks = (job._success_callback_name, job._failure_callback_name, job._stopped_callback_name)
-    named = [hook for hook in hooks if isinstance(hook, str)]
-    return job.id.isdecimal() and told == (jobs.TRAIN, None, [int(job.id)], {}) and not named and not job.webhooks
-
-
 def _how_it_died(status: int, peak: int) -> str:
     if not os.WIFSIGNALED(status):
         return f"The training process ended unexpectedly (status {os.waitstatus_to_exitcode(status)})."
@@ -201,14 +217,18 @@ def _how_it_died(status: int, peak: int) -> str:
 
 def main() -> int:
     """`python -m movierec.worker`: until a signal comes (0), or Redis goes away (1: start it again)."""
+    os.umask(0o077)  # artefacts are this account's alone
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")  # first: Flask then adds no handler of its own
     app = create_app()
-    logging.basicConfig(level=app.config["LOG_LEVEL"], format="%(levelname)s %(name)s: %(message)s")
+    level = app.config["LOG_LEVEL"]
+    logging.getLogger().setLevel(level)
+    quiet = {"INFO": "ERROR"}.get(level, level)  # what others say at INFO is about themselves
+    logging.getLogger("alembic").setLevel(quiet)
     with app.app_context():
         try:
             storage.check(app)
             worker = Worker([queue(redis(patient=True))])
-            level = app.config["LOG_LEVEL"]
-            worker.work(logging_level="WARNING" if level == "INFO" else level)  # RQ's INFO is a line every few seconds
+            worker.work(logging_level=quiet)
             worker.tell_deaths()
         except BadDatabase as error:
             sys.stderr.write(f"The worker can't start. {error}\n")

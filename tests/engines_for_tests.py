@@ -95,6 +95,14 @@ class Deaf(Slow):
             time.sleep(0.01)
 
 
+class Numb(Slow):
+    """Says once that it trains, then hears nothing for a minute: one long step, as a decomposition is."""
+
+    def fit(self, data: Dataset, report: Report, validate: Validate | None = None) -> None:
+        report(1, 2)
+        time.sleep(60)
+
+
 class Broken(Quick):
     """Fails in the way that `rate` asks for."""
 
@@ -117,7 +125,7 @@ class Absent(Quick):
     """Needs what nobody has."""
 
 
-ALL = {"quick": Quick, "slow": Slow, "deaf": Deaf, "broken": Broken}
+ALL = {"quick": Quick, "slow": Slow, "deaf": Deaf, "numb": Numb, "broken": Broken}
 
 
 def register_all() -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from movierec.dataset import Dataset, ItemIndex
+from movierec.dataset import Dataset, Holdout, ItemIndex, Targets
 from movierec.engines.base import Engine, ScoringEngine
 from movierec.evaluation import protocol
 
@@ -68,6 +68,19 @@ def range_ids(n_items):
 
 def holdout(*histories, n_items):
     return protocol.split_loo(dataset(*histories, n_items=n_items))
+
+
+def parted(known, wanted, n_items, split="ratio", validation=()):
+    """A holdout with these histories and, for each viewer, these test targets; train is all that is known."""
+    data = dataset(*known, n_items=n_items)
+    targets = Targets(
+        np.repeat(np.arange(len(wanted), dtype=np.int32), [len(items) for items in wanted]),
+        np.array([item for items in wanted for item in items], dtype=np.int32),
+    )
+    held = Targets(
+        *(np.array(column, dtype=np.int32) for column in (zip(*validation, strict=True) if validation else ((), ())))
+    )
+    return Holdout(split, data, held, data, targets)
 
 
 SMALL = holdout([4, 1, 9, 3], [2, 1], [8, 7, 6], [5], n_items=12)

@@ -19,6 +19,7 @@ from itsdangerous import URLSafeTimedSerializer
 from werkzeug.test import TestResponse
 
 from movierec import config
+from movierec.blueprints import identity
 from movierec.extensions import db
 from movierec.services import passwords, sessions, storage
 
@@ -75,9 +76,16 @@ class Browser(FlaskClient):
     @property
     def csrf_token(self) -> str:
         """A form token that belongs to this browser's session."""
+        secret = self.application.secret_key
+        cookie = self.get_cookie(self.application.config["LOGIN_COOKIE"])
+        with self.application.app_context():
+            viewer = sessions.viewer(cookie.value) if cookie is not None else None
+            if viewer is not None:
+                raw = identity.form_secret(viewer, secret)
+                return str(URLSafeTimedSerializer(secret, salt="wtf-csrf-token").dumps(raw))
         with self.session_transaction(base_url=self.base) as session:
             raw = session.setdefault("csrf_token", secrets.token_hex(20))
-        return str(URLSafeTimedSerializer(self.application.secret_key, salt="wtf-csrf-token").dumps(raw))
+        return str(URLSafeTimedSerializer(secret, salt="wtf-csrf-token").dumps(raw))
 
     def submit(
         self, url: str, data: dict[str, Any] | None = None, *, htmx: bool = False, **kwargs: Any

@@ -184,6 +184,16 @@ def test_registration_is_off_until_the_site_opens_it(app, cheap):
         accounts.register("one too many", PASSWORD, ALICE)
 
 
+def test_a_refused_password_or_name_is_no_try(app, cheap):
+    """Who is still looking for a password that is taken must not be locked out for it."""
+    app.config["REGISTRATION"] = "on"
+    for _ in range(30):
+        for name, password in (("ana", "short"), ("ana", "password1"), ("", PASSWORD)):
+            with pytest.raises(Refused):
+                accounts.register(name, password, ALICE)
+    assert accounts.register("ana", PASSWORD, ALICE).name == "ana"
+
+
 def refusal(name, password=PASSWORD, address=ALICE):
     with pytest.raises(Refused) as caught:
         accounts.sign_in(name, password, address, remember=False)

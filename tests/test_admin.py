@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from kit import dump, password_hash
+from kit import dump, password_hash, together
 from sqlalchemy import update
 
 from movierec.extensions import writing
@@ -46,6 +46,65 @@ def test_the_people_page_does_what_its_buttons_say(app, as_admin, people):
     assert as_admin.submit(f"/admin/people/{ben}/role", {"role": "admin"}).location == "/admin/people"
     assert as_admin.submit(f"/admin/people/{as_admin.user_id}/role", {"role": "user"}).location == "/"
     assert as_admin.get("/admin/people").status_code == 403
+
+
+KEY = "0123456789abcdef" * 2
+
+
+def told(answer):
+    return answer.text.partition('select-all text-head">')[2].partition("</code>")[0]
+
+
+def signs_in(app, name, word):
+    return app.test_client().submit("/login", {"name": name, "password": word}).status_code == 303
+
+
+def test_a_form_sent_twice_tells_a_password_that_works(app, as_admin, people):
+    """A double click: of the two answers the browser shows either, and both must hold."""
+    form = {"name": "new", "role": "scientist", "form_key": KEY}
+    both = [as_admin.submit("/admin/people", form) for _ in range(2)]
+    assert [answer.status_code for answer in both] == [200, 200]
+    assert told(both[0]) == told(both[1])
+    assert signs_in(app, "new", told(both[0]))
+    ben = people("ben")
+    words = [told(as_admin.submit(f"/admin/people/{ben}/password", {"form_key": KEY})) for _ in range(2)]
+    assert words[0] == words[1] != told(both[0])
+    assert signs_in(app, "ben", words[0])
+
+
+def test_double_clicks_at_the_very_same_moment(app, as_admin, people):
+    ben, token = people("ben"), as_admin.get_cookie("movierec_session").value
+    for url, name, form in (
+        ("/admin/people", "new", {"name": "new", "role": "user", "form_key": KEY}),
+        (f"/admin/people/{ben}/password", "ben", {"form_key": KEY}),
+    ):
+        browsers = [app.test_client() for _ in range(4)]
+        for browser in browsers:
+            browser.carry(token)
+            form["csrf_token"] = browser.csrf_token
+        answers = together(4, lambda at, url=url, form=form, browsers=browsers: browsers[at].post(url, data=form))
+        assert [answer.status_code for answer in answers] == [200] * 4
+        words = {told(answer) for answer in answers}
+        assert len(words) == 1
+        assert signs_in(app, name, words.pop())
+
+
+def test_another_form_or_a_short_key_gives_another_password(as_admin, people):
+    ben = people("ben")
+    keys = (KEY, KEY[::-1], "", "", "short", "short")
+    words = {told(as_admin.submit(f"/admin/people/{ben}/password", {"form_key": key})) for key in keys}
+    assert len(words) == len(keys)
+    page = as_admin.get("/admin/people").text
+    assert page.count('name="form_key"') == 3  # new password for ada and ben, new account
+    assert KEY not in page
+
+
+def test_a_form_key_tells_nothing_of_an_account_that_was_there_before(app, as_admin, people):
+    people("ben")
+    for form in ({"name": "ben", "role": "user"}, {"name": "BEN", "role": "admin"}):
+        assert as_admin.submit("/admin/people", form | {"form_key": KEY}).status_code == 409
+    as_admin.submit("/admin/people", {"name": "new", "role": "user", "form_key": KEY})
+    assert as_admin.submit("/admin/people", {"name": "new", "role": "admin", "form_key": KEY}).status_code == 409
 
 
 def test_the_registration_switch_and_the_environment_that_wins(make_app):

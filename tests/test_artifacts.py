@@ -49,6 +49,19 @@ def test_extra_files_are_kept(folder):
         np.testing.assert_array_equal(arrays["hr.10"], [0.0, np.nan])
 
 
+def test_one_extra_file_is_read_alone(root, saved, folder):
+    name = "per_viewer-loo-full.npz"
+    read = artifacts.read(root, "affine", saved.folder, name, sha256=saved.sha256)
+    np.testing.assert_array_equal(read["hr.10"], [0.0, np.nan])
+    with pytest.raises(BadArtifact, match=r"'other\.npz': is not listed"):
+        artifacts.read(root, "affine", saved.folder, "other.npz")
+    with pytest.raises(BadArtifact, match="not the one that was recorded"):
+        artifacts.read(root, "affine", saved.folder, name, sha256="0" * 64)
+    (folder / name).write_bytes((folder / name).read_bytes()[:-1])
+    with pytest.raises(BadArtifact, match="bytes long"):
+        artifacts.read(root, "affine", saved.folder, name)
+
+
 def test_every_file_and_then_every_folder_is_made_lasting(root, saved, folder, synced):
     half = root / ".tmp" / saved.folder
     names = ["state.npz", "index.npz", "per_viewer-loo-full.npz", "notes.txt", "manifest.json"]

@@ -109,4 +109,4 @@ def test_the_source_is_the_active_snapshot(app_context: Flask) -> None:
                 Snapshot(source=folder, simulated=active, folder=folder, sha256="0" * 64, events=7, viewers=2, movies=3,
                          active=active)
             )  # fmt: skip
-    assert films.source() == films.Source("b", True, 3, 7)
+    assert films.source() == films.Source("b", True, 3, 7, 0)

@@ -46,7 +46,11 @@ def test_training_here_prints_progress_apart_from_numbers(flask, trainable: Flas
     rows = json.loads(done.stdout)
     assert all(set(row) == KEYS for row in rows)
     assert {row["protocol"] for row in rows} == {"loo-full", "loo-sampled100", "cost"}
-    assert {row["n"] for row in rows if row["protocol"] == "loo-full"} == {VIEWERS}
+    whole = [row for row in rows if row["protocol"] == "loo-full" and row["segment"] == "all"]
+    assert {row["n"] for row in whole if row["metric"] in ("ndcg", "hr", "mrr")} == {VIEWERS}
+    assert {row["value"] for row in whole if row["metric"] == "diversity"} == {None}  # this site knows no genres
+    kinds = {row["segment"].partition(":")[0] for row in rows if row["protocol"] == "loo-full"}
+    assert kinds == {"all", "viewers", "films"}
     assert "loss 0.2500" in done.stderr
     run = row_of(trainable, rows[0]["run"])
     assert (run.state, run.params["seed"], run.params["steps"], run.note) == ("done", 3, 2, "why")
@@ -80,6 +84,7 @@ def test_training_can_be_left_to_the_worker(flask, trainable: Flask) -> None:
         (("nothing",), "There is no engine 'nothing'"),
         (("quick", "--set", "steps=0"), "steps: Must be a whole number, 1 or more"),
         (("quick", "--set", "steps"), "not of the form knob=value"),
+        (("quick", "--split", "thirds"), "There is no split 'thirds'. There are: loo, time, ratio."),
         (("broken",), "failed: ValueError: a defect"),
         (("broken", "--set", "rate=0.65"), "Aborted!"),
         (("broken", "--set", "rate=0.45"), "nothing was kept"),
@@ -105,6 +110,27 @@ def test_evaluating_again_gives_the_same_numbers_once(flask, trainable: Flask) -
     assert "NDCG@10" in flask("evaluate", run_id).stdout
 
 
+@pytest.mark.parametrize(("split", "protocol"), [("time", "time-full"), ("ratio", "ratio-full")])
+def test_a_run_is_judged_by_the_protocols_of_its_split(flask, split: str, protocol: str) -> None:
+    trained = json.loads(flask("train", "quick", "--split", split, "--json").stdout)
+    assert {row["protocol"] for row in trained} == {protocol, "cost"}
+    recall = [row for row in trained if (row["metric"], row["segment"]) == ("recall", "all")]
+    assert [(row["k"], row["n"]) for row in recall] == [(5, VIEWERS), (10, VIEWERS), (20, VIEWERS)]
+    assert json.loads(flask("runs", "--json").stdout)[0]["split"] == split
+    again = json.loads(flask("evaluate", "1", "--json").stdout)  # the full ranking of its own split
+    assert again == [row for row in trained if row["protocol"] == protocol]
+    refused = flask("evaluate", "1", "--protocol", "loo-full")
+    assert refused.exit_code == 1
+    assert f"was trained under the split '{split}'; loo-full needs 'loo'" in refused.output
+    assert "flask train quick --split loo" in refused.output
+
+
+def test_segments_are_shown_where_they_are_wanted(flask) -> None:
+    flask("train", "quick")
+    assert "films:tail" not in flask("evaluate", "1").output
+    assert "films:tail" in flask("evaluate", "1", "--segments").output
+
+
 def test_what_cannot_be_measured_is_refused(flask, trainable: Flask, people) -> None:
     assert "There is no such run" in flask("evaluate", "4711").output
     run_id = str(json.loads(flask("train", "quick", "--json").stdout)[0]["run"])
@@ -124,6 +150,7 @@ def test_data_that_changed_since_is_not_measured_against(flask, trainable: Flask
     catalogue_of(trainable)
     flask_says = flask("evaluate", run_id).output
     assert "has changed since" in flask_says
+    assert "flask train quick --split loo" in flask_says
 
 
 @pytest.fixture

@@ -52,7 +52,10 @@ MALFORMED = [
     ("DATABASE_URL", "postgresql://localhost/films"), ("DATABASE_URL", "sqlite://"), ("DATABASE_URL", "sqlite:///"),
     ("DATABASE_URL", "sqlite:///:memory:"), ("DATABASE_URL", "films.sqlite3"),
     ("REDIS_URL", "localhost:6379"), ("REDIS_URL", "http://localhost"),
+    ("LLM_PROVIDER", "openai"), ("LLM_ALLOW_LOCAL", "yes"), ("LLM_CONCURRENT", "0"), ("LLM_SITE_CALLS", "-1"),
+    ("LLM_VIEWER_TOKENS", "1e6"), ("LLM_PRICE_IN", "free"), ("LLM_PRICE_OUT", "-1"), ("LLM_PRICE_OUT", "nan"),
     ("SECRET_KEY", "changeme"), ("SECRET_KEY", "dev"), ("SECRET_KEY", "!!changeme!!"), ("SECRET_KEY", "k" * 31),
+    ("HEALTH_TOKEN", "changeme"), ("HEALTH_TOKEN", "k" * 31),
 ]  # fmt: skip
 
 

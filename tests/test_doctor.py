@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,12 +16,12 @@ from flask import Flask
 from kit import Browser
 from redis import Redis
 from running_kit import give_data, wait_for
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from movierec.extensions import writing
 from movierec.services import demo, doctor, importing, jobs, settings, snapshots, storage
 from movierec.supervisor.valkey import valkey_command
-from movierec.tables import Run, Serving, Snapshot
+from movierec.tables import Run, Serving, Snapshot, now
 
 Make = Callable[..., Flask]
 
@@ -41,7 +42,8 @@ def ready(app: Flask, tmp_path: Path) -> Flask:
     with app.app_context():
         importing.import_source(tmp_path / "given" / "tiny")
     app.config["INSTANCE_DIR"].chmod(0o700)
-    storage.path_of(app).chmod(0o600)
+    for path in app.config["INSTANCE_DIR"].rglob("*"):
+        path.chmod(0o600)
     return app
 
 
@@ -97,8 +99,13 @@ def test_redis_that_ends_during_the_examination(ready: Flask, monkeypatch: pytes
 
 
 def test_folders_and_permissions(ready: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = ready.config["INSTANCE_DIR"]
     storage.path_of(ready).chmod(0o644)
-    assert "movierec.sqlite3: chmod go= them" in found(ready)["permissions"][1]
+    assert found(ready)["permissions"][1].endswith(f"movierec.sqlite3: `chmod -R go= {instance}`.")
+    (instance / "valkey" / "appendonlydir").mkdir(parents=True)
+    for name in ("a", "b", "c"):
+        (instance / "valkey" / "appendonlydir" / name).touch(0o640)
+    assert "and 3 more" in found(ready)["permissions"][1]  # two folders, four files; three are named
     ready.config["MODELS_DIR"] = tmp_path / "not-there"
     assert state(ready, "not-there/") == "warn"
     monkeypatch.setattr(doctor, "SOME_DISK", 2**62)
@@ -108,6 +115,18 @@ def test_folders_and_permissions(ready: Flask, tmp_path: Path, monkeypatch: pyte
     ready.config["MODELS_DIR"] = Path("/proc")
     monkeypatch.setattr(doctor.os, "access", lambda path, _mode: str(path) != "/proc")
     assert state(ready, "proc/") == "fail"
+
+
+def test_silent_trainings_are_said(ready: Flask) -> None:
+    assert found(ready)["trainings"] == ("ok", "None is running or waiting.")
+    with ready.app_context(), writing() as session:
+        session.add(Run(engine="slow", params={}, state="running", code_version="0", heartbeat_at=now()))
+    assert found(ready)["trainings"] == ("ok", "1 running or waiting.")
+    with ready.app_context(), writing() as session:
+        session.execute(update(Run).values(heartbeat_at=now() - timedelta(minutes=2)))
+    state, message = found(ready)["trainings"]
+    assert state == "warn"
+    assert message.startswith("Nothing was heard of slow #1 for 120 s")
 
 
 def test_plain_http_beyond_this_machine(make_app: Make) -> None:

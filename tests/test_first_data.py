@@ -110,7 +110,7 @@ def test_without_any_it_is_fetched(
 def test_without_a_network_it_is_the_starter_and_says_so(make_app: Callable[..., Flask], offline: None) -> None:
     with make_app(MOVIEREC_DATASETS="/nowhere/at/all").app_context():
         said = first_data.first_data()
-        assert said[0].startswith("ml-latest-small could not be fetched: ml-latest-small can't be downloaded")
+        assert said[0].startswith("Nothing was downloaded: ml-latest-small can't be downloaded")
         assert "starter" in said[1]
         assert "800 simulated viewers, 60,000 events" in said[1]
         snapshot = snapshots.current()

@@ -5,13 +5,13 @@ import time
 
 import numpy as np
 import pytest
-from evaluation_kit import SMALL, Listed, Scorer, by_number, dataset, holdout, mixed
+from evaluation_kit import SMALL, Listed, Scorer, by_number, dataset, holdout, mixed, parted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from movierec.dataset import Holdout, ItemIndex, Targets
 from movierec.engines.base import BadState, Cancelled, Pick
-from movierec.evaluation import harness, protocol
+from movierec.evaluation import asking, harness, metrics, protocol
 
 
 def plain_rank(scores, target, among):
@@ -67,29 +67,38 @@ def test_sampled_candidates_only():
 
 
 def test_sampled_from_a_small_catalogue_is_the_full_ranking():
-    full, sampled = (harness.evaluate(Scorer(mixed(12)), SMALL, name) for name in protocol.PROTOCOLS)
+    full, sampled = (harness.evaluate(Scorer(mixed(12)), SMALL, how.id) for how in protocol.of_split("loo"))
     np.testing.assert_array_equal(full.values["ndcg", 20], sampled.values["ndcg", 20])
 
 
 @pytest.mark.parametrize("name", protocol.PROTOCOLS)
 def test_a_list_ranks_as_its_scores_do(name):
-    many = holdout(*[[i, i + 1, i + 2] for i in range(1, 100, 7)], n_items=250)
+    data = dataset(*[range(i, i + 17) for i in range(1, 100, 7)], n_items=250)
+    many = protocol.split(data, name)
+    if many.split == "time":  # all in one second: there is no cut
+        many = parted(
+            [range(i, i + 9) for i in range(1, 100, 7)], [(i + 9, i + 80) for i in range(1, 100, 7)], 250, "time"
+        )
     score = Scorer(lambda history: (np.arange(251) * 89 + len(history)) % 251)  # 89 and 251 are primes: no ties
     listed = Listed(lambda history, k, out: score.recommend([history], k, None if out is None else [out])[0])
     cards = [harness.evaluate(engine, many, name) for engine in (score, listed)]
-    for key in cards[0].values:
-        np.testing.assert_array_equal(cards[0].values[key], cards[1].values[key])
+    assert cards[0].names() == cards[1].names()
+    for segment in cards[0].names():
+        for key, values in cards[0].of(segment).items():
+            np.testing.assert_array_equal(values, cards[1].of(segment)[key], err_msg=f"{segment} {key}")
+    assert cards[0].overall == cards[1].overall
 
 
 def test_beyond_the_list_is_a_miss():
     card = harness.evaluate(Listed(lambda history, k, out: [Pick(12, 1.0)]), SMALL)
-    assert [card.values[key].tolist() for key in card.values] == [[0, 0, 0]] * len(card.values)
+    accuracy = [values.tolist() for (name, _), values in card.values.items() if name in metrics.METRICS]
+    assert accuracy == [[0, 0, 0]] * 9
 
 
 def test_batches_are_bounded_and_change_nothing(monkeypatch):
     many = holdout(*[[i % 12 + 1, (i + 1) % 12 + 1, (i + 5) % 12 + 1] for i in range(30)], n_items=12)
     whole = harness.evaluate(Scorer(mixed(12)), many, timed=0)
-    monkeypatch.setattr(harness, "CELLS", 5 * 13 + 4)  # five viewers' scores and a bit
+    monkeypatch.setattr(asking, "CELLS", 5 * 13 + 4)  # five viewers' scores and a bit
     engine, heard = Scorer(mixed(12)), []
     parts = harness.evaluate(engine, many, timed=0, progress=lambda done, total: heard.append((done, total)))
     assert engine.asked == [5] * 6
@@ -173,9 +182,13 @@ def test_what_the_protocol_cannot_judge_is_refused():
     other = Holdout("time", SMALL.train, SMALL.validation, SMALL.test_history, SMALL.test)
     with pytest.raises(ValueError, match="loo-full needs the split 'loo', this holdout is 'time'"):
         harness.evaluate(Scorer(by_number(12)), other)
-    several = Targets(np.array([0, 0]), np.array([1, 2]))
-    with pytest.raises(ValueError, match="several targets"):
-        harness.validator(Holdout("loo", SMALL.train, several, SMALL.test_history, SMALL.test))
+    several = Targets(np.array([0, 0], dtype=np.int32), np.array([3, 2], dtype=np.int32))
+    with pytest.raises(ValueError, match="one target a viewer"):
+        harness.evaluate(
+            Scorer(by_number(12)),
+            Holdout("loo", SMALL.train, SMALL.validation, SMALL.test_history, several),
+            "loo-sampled100",
+        )
 
 
 def test_the_validator_asks_validation_targets_with_the_train_history():
@@ -208,13 +221,107 @@ def test_the_validator_without_targets_is_nan():
     assert list(measured) == ["ndcg@10", "hr@10", "hr@20"]
 
 
+def test_several_targets_by_hand():
+    # Item 1 is best. Viewer 0 saw 1 and wants 2, 3, 9: unseen in order 2, 3, 4, ... so places 0, 1, 7.
+    # Viewer 1 saw 2 and 4 and wants 12: before it stand 1, 3, 5..11, nine films.
+    held = parted([[1], [2, 4]], [[2, 3, 9], [12]], 12)
+    card = harness.evaluate(Scorer(by_number(12)), held, "ratio-full", timed=0)
+    best = 1 + 1 / math.log2(3)
+    np.testing.assert_allclose(card.values["ndcg", 5], [best / (best + 1 / 2), 0])
+    np.testing.assert_allclose(card.values["ndcg", 10], [(best + 1 / math.log2(9)) / (best + 1 / 2), 1 / math.log2(11)])
+    np.testing.assert_allclose(card.values["recall", 5], [2 / 3, 0])
+    np.testing.assert_allclose(card.values["recall", 10], [1, 1])
+    np.testing.assert_allclose(card.values["mrr", 10], [1, 1 / 10])
+    assert card.values["hr", 5].tolist() == [1, 0]
+
+
+def test_recall_is_measured_where_there_may_be_several():
+    names = {how.id: {name for name, _ in card_of(how)} & set(metrics.SEVERAL) for how in protocol.PROTOCOLS.values()}
+    assert {name for name, found in names.items() if "recall" in found} == {"time-full", "ratio-full"}
+
+
+def card_of(how):
+    held = Holdout(how.split, SMALL.train, SMALL.validation, SMALL.test_history, SMALL.test)
+    return harness.evaluate(Scorer(by_number(12)), held, how.id, timed=0).values
+
+
+def test_the_validator_with_several_targets():
+    # Viewer 0 saw 4 and wants 1 and 8: places 0 and 6. Viewer 1 saw 5 and wants 2: place 1.
+    held = parted([[4], [5]], [[9], [9]], 12, validation=[(0, 8), (0, 1), (1, 2)])
+    measured = harness.validator(held)(Scorer(by_number(12)))
+    third = 1 / math.log2(3)
+    assert measured == {
+        "ndcg@10": pytest.approx(((1 + 1 / math.log2(8)) / (1 + third) + third) / 2),
+        "hr@10": 1.0,
+        "hr@20": 1.0,
+        "recall@10": 1.0,
+    }
+
+
+LONG = holdout(range(1, 13), [20, *range(1, 8)], n_items=30)
+
+
+def test_histories_are_cut_short_for_those_who_have_enough():
+    heard = []
+    engine = Scorer(lambda history: heard.append(history.items.tolist()) or -np.arange(31))
+    card = harness.evaluate(engine, LONG, timed=0)
+    assert heard[2:] == [[], [11], [9, 10, 11], [7, 8, 9, 10, 11], [2, 3, 4, 5, 6, 7, 8, 9, 10, 11]]
+    for kept in (0, 1, 3, 5, 10):  # what was seen stays out of the way, however little of it is shown
+        first, second = card.of(f"kept:{kept}")["ndcg", 10]
+        assert (first, math.isnan(second)) == (1, True)
+
+
+def test_each_question_is_told_and_the_progress_ends_at_its_end():
+    heard = []
+    harness.evaluate(Scorer(by_number(30)), LONG, timed=0, progress=lambda done, total: heard.append((done, total)))
+    assert heard == [(2, 7), (3, 7), (4, 7), (5, 7), (6, 7), (7, 7)]  # two viewers, then the long one five times
+
+
+class Costly(Scorer):
+    judged_on = 4
+
+
+def test_a_costly_engine_is_judged_on_a_sample_that_says_so():
+    many = holdout(*[[i % 12 + 1, (i + 1) % 12 + 1, (i + 5) % 12 + 1] for i in range(30)], n_items=12)
+    engine = Costly(by_number(12))
+    card = harness.evaluate(engine, many)
+    assert engine.asked[0] == 4
+    assert sum(engine.asked) == 4 + 1 + 4  # asked once; timed: one to warm up, then no more than there are
+    assert (card.sample, card.whole, card.names()) == (4, "sample:4", ["sample:4"])
+    rows = card.measures()
+    assert {row.segment for row in rows if row.protocol == "loo-full"} == {"sample:4"}
+    assert {row.n for row in rows if row.metric == "ndcg"} == {4}
+    again = harness.evaluate(Scorer(by_number(12)), many, sample=4, seed=7)
+    assert again.viewer_ids.tolist() == card.viewer_ids.tolist()  # the same sample for every such engine
+    assert harness.evaluate(Costly(by_number(12)), SMALL).whole == "all"  # three viewers are no more than four
+    engine.asked.clear()
+    harness.validator(many)(engine)
+    assert engine.asked == [4]
+
+
+def test_a_sample_meets_the_candidates_of_the_whole():
+    many = holdout(*[[i, i + 1, i + 2] for i in range(1, 300, 7)], n_items=400)
+    engine = Scorer(mixed(400, 50))
+    whole, part = (harness.evaluate(engine, many, "loo-sampled100", sample=n, timed=0) for n in (None, 9))
+    places = np.searchsorted(whole.viewer_ids, part.viewer_ids)
+    np.testing.assert_array_equal(part.bases, whole.bases[places])
+
+
 def test_as_many_viewers_and_films_as_ml_latest_small_take_under_three_seconds():
     rng, n_items, viewers = np.random.default_rng(1), 9724, 610
-    histories = [rng.choice(n_items, 165, replace=False) + 1 for _ in range(viewers)]
-    held = holdout(*histories, n_items=n_items)
+    data = dataset(*[rng.choice(n_items, 165, replace=False) + 1 for _ in range(viewers)], n_items=n_items)
+    names = [f"genre {number}" for number in range(19)]
+    films = harness.Films(
+        {item: names[item % 19 : item % 19 + 2] for item in range(1, n_items + 1)},
+        {item: 1920 + item % 100 for item in range(1, n_items + 1)},
+    )
     table = rng.random(n_items + 1, dtype=np.float32)
     engine = Scorer(lambda history: table)
-    for name in protocol.PROTOCOLS:
+    for name in ("loo-full", "loo-sampled100", "ratio-full"):
         start = time.process_time()
-        assert len(harness.evaluate(engine, held, name).measures()) == 3 * 3 + 2
+        rows = harness.evaluate(engine, protocol.split(data, name), name, films=films).measures()
         assert time.process_time() - start < 3
+        kinds = {row.segment.partition(":")[0] for row in rows}
+        assert kinds == {"all", "viewers", "films", "genre", "decade"} | (
+            {"kept"} if name != "loo-sampled100" else set()
+        )

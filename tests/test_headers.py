@@ -1,5 +1,7 @@
 """What surrounds every answer: headers, caching, cookies' flags, host names, proxies, methods, sizes."""
 
+import socket
+
 import pytest
 from flask import request
 from kit import PASSWORD
@@ -160,10 +162,34 @@ def test_foreign_host_names_are_refused_where_the_site_knows_its_own(make_app):
         assert client.post("/login", headers={"Host": host}).status_code == 400
 
 
-def test_any_host_name_is_answered_on_a_site_that_was_told_none(client):
-    assert client.get("/login", headers={"Host": "192.168.1.5:5000"}).status_code == 200
-    answer = client.get("/account", headers={"Host": "evil.test"})
-    assert answer.location.startswith("/login")  # never built from the Host header
+def test_a_site_that_was_told_no_name_answers_to_this_machines_own(make_app, monkeypatch):
+    """On loopback only to its names; on a home network also to addresses and the machine's name."""
+    monkeypatch.setattr(socket, "gethostname", lambda: "Attic.fritz.box")
+    here, network = make_app().test_client(), make_app(HOST="0.0.0.0").test_client()
+    for host, on_loopback, on_network in (
+        ("localhost:5000", 200, 200),
+        ("127.0.0.1:5000", 200, 200),
+        ("[::1]:5000", 200, 200),
+        ("192.168.1.5:5000", 400, 200),
+        ("[fd00::5]:5000", 400, 200),
+        ("attic.fritz.box:5000", 400, 200),
+        ("attic.local", 400, 200),
+        ("attic", 400, 400),
+        ("evil.test", 400, 400),
+        ("192.168.1.5.evil.test", 400, 400),
+        ("*", 400, 400),
+        ("", 400, 400),
+    ):
+        assert here.get("/login", headers={"Host": host}).status_code == on_loopback, host
+        assert network.get("/login", headers={"Host": host}).status_code == on_network, host
+
+
+def test_no_redirect_is_built_from_the_host_header(client, as_viewer):
+    for path in ("/static//mark.svg", "/static//x", "/movies//1", "/login/", "/history//"):
+        answer = client.open(base_url="http://localhost", path=path)
+        assert answer.status_code == 404, path
+    for path in ("/account", "/", "/history"):
+        assert not client.get(path).location.startswith("http"), path
 
 
 def test_forwarded_headers_count_only_with_proxies(make_app, people):

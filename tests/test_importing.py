@@ -45,6 +45,17 @@ def state() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def test_only_the_last_reports_are_kept(app_context: Flask, tmp_path: Path) -> None:
+    reports = app_context.config["DATA_DIR"] / "reports"
+    reports.mkdir(parents=True)
+    for number in range(30):
+        (reports / f"old-{number}.csv").touch()
+        os.utime(reports / f"old-{number}.csv", (number, number))
+    report = importing.import_source(written(tmp_path / "tiny", CSV)).report
+    left = {path.name for path in reports.iterdir()}
+    assert left == {report.name} | {f"old-{number}.csv" for number in range(11, 30)}
+
+
 def test_an_import_says_what_it_did(app_context: Flask, tmp_path: Path) -> None:
     said: list[tuple[str, float]] = []
     bad = CSV | {"ratings.csv": RATINGS + "1,99,4.0,5\r\n"}

@@ -7,7 +7,7 @@ import pytest
 from tiny import DAY, Ear
 
 from movierec.dataset import Dataset, History
-from movierec.engines.base import EngineError
+from movierec.engines.base import EngineError, Reason
 from movierec.engines.popularity import Popularity, PopularityParams
 
 
@@ -48,7 +48,15 @@ def test_ties_go_to_the_lower_item() -> None:
 
 
 def test_it_says_why() -> None:
-    assert fitted([1], [10], [0]).recommend([History.of([])], 1)[0][0].why == "popular lately"
+    for knobs, why in (({}, "popular with everyone"), ({"half_life_days": 30}, "popular lately")):
+        engine = fitted([1], [10], [0], **knobs)
+        assert engine.recommend([History.of([])], 1)[0][0].why == why
+        assert engine.explain(History.of([1]), [1, 1]) == [Reason(why), Reason(why)]
+
+
+def test_without_a_half_life_all_views_count_alike() -> None:
+    engine = fitted([1, 2, 3], [10, 10, 20], [0, 30, 3_000])
+    assert engine.scores([History.of([])])[0, 1:].tolist() == [2, 1]
 
 
 def test_nothing_to_count_is_said() -> None:

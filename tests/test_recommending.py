@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
@@ -12,16 +13,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flask import Flask
+from flask import Flask, current_app
 from kit import NOON
 from sqlalchemy import delete, select, update
 
 from movierec import artifacts
 from movierec.dataset import Dataset, History, ItemIndex
-from movierec.engines.base import Engine, EngineError, Pick, ScoringEngine
+from movierec.engines.base import Engine, EngineError, Pick, Reason, ScoringEngine
+from movierec.engines.language.world import Ask, Talked, TalkingEngine
 from movierec.engines.popularity import Popularity
 from movierec.extensions import PATIENCE, db, writing
-from movierec.services import history, programme, recommending, station
+from movierec.services import answering, desk, history, llm, programme, recommending, slates, station
 from movierec.services.station import Facts, OnAir
 from movierec.tables import MetricRow, Movie, Run, Serving, SlateRow, Snapshot, User, now
 
@@ -60,7 +62,7 @@ def play(engine: Engine | None, version: int = 0) -> None:
     station.station().current = OnAir(version, engine, Facts("scripted" if engine else "popularity", 7))
 
 
-def ids(slate: recommending.Slate) -> list[int]:
+def ids(slate: slates.Slate) -> list[int]:
     return [film.id for film in slate.films]
 
 
@@ -112,7 +114,7 @@ def test_too_few_are_filled_up_and_it_is_said(mina: int, catalogue: dict[str, in
 def test_an_engine_whose_films_are_all_seen_has_made_nothing_of_the_list(mina: int, catalogue: dict[str, int]) -> None:
     play(Scripted(list(catalogue.values()), lambda _, k: [1214]))
     slate = recommending.slate_for(mina, 2)
-    assert (ids(slate), slate.origin, slate.own) == ([5952, 4973], recommending.RANK, 2)
+    assert (ids(slate), slate.origin, slate.own) == ([5952, 4973], slates.RANK, 2)
     assert slate.fallback == "scripted has no film left for you, so this list shows the best known films."
 
 
@@ -131,7 +133,7 @@ def test_a_cold_viewer_asks_the_engine_on_air_and_is_told(mina: int, people, cat
 
 def test_a_reason_that_everybody_is_told_names_no_films(mina: int, put: Callable[..., int]) -> None:
     put()  # popularity
-    assert recommending.slate_for(mina, 2).why == "Popular lately."
+    assert recommending.slate_for(mina, 2).why == "Popular with everyone."
 
 
 @pytest.mark.parametrize(("phrase", "said"), [("as you like it.", "As you like it."), ("", "In plain's own order.")])
@@ -175,7 +177,7 @@ def test_an_engine_that_fails_is_replaced_for_this_answer_only(
     engine = Scripted(list(catalogue.values()), broken)
     play(engine)
     slate = recommending.slate_for(mina, 2)
-    assert (ids(slate), slate.origin) == ([5952, 4973], recommending.RANK)
+    assert (ids(slate), slate.origin) == ([5952, 4973], slates.RANK)
     assert slate.fallback == "scripted ran into a fault, so this list shows the best known films."
     assert programme.arrange(slate).reels[0].title == "Best known here"
     engine.answer = lambda _, k: [670, 8367]
@@ -185,10 +187,10 @@ def test_an_engine_that_fails_is_replaced_for_this_answer_only(
 def test_an_engine_that_hangs_is_replaced_in_time_and_cannot_take_all_threads(
     mina: int, catalogue: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recommending, "PATIENCE", 0.05)
+    monkeypatch.setattr(desk, "PATIENCE", 0.05)
     asleep = threading.Event()
     play(Scripted(list(catalogue.values()), lambda _, k: asleep.wait(20) and []))
-    for _ in range(recommending.AT_ONCE + 2):  # the last two find no thread and are answered at once
+    for _ in range(desk.AT_ONCE + 2):  # the last two find no thread and are answered at once
         slate = recommending.slate_for(mina, 2)
         assert "did not answer in time" in (slate.fallback or "")
         assert len(slate.films) == 2
@@ -251,10 +253,10 @@ def test_slates_are_kept_for_a_while_and_not_without_end(
 ) -> None:
     asked: list[int] = []
     play(Scripted(list(catalogue.values()), lambda _, k: asked.append(k) or [670]))
-    monkeypatch.setattr(recommending, "KEPT", 1)
+    monkeypatch.setattr(desk, "KEPT", 1)
     for k in (1, 2, 1):
         recommending.slate_for(mina, k)
-    monkeypatch.setattr(recommending, "KEPT_FOR", -1.0)
+    monkeypatch.setattr(desk, "KEPT_FOR", -1.0)
     recommending.slate_for(mina, 3)
     recommending.slate_for(mina, 3)
     assert len(asked) == 5
@@ -263,8 +265,8 @@ def test_slates_are_kept_for_a_while_and_not_without_end(
 def test_logging_keeps_what_was_shown_once(mina: int, catalogue: dict[str, int]) -> None:
     play(Scripted(list(catalogue.values()), lambda _, k: [670, 8367]))
     station.station().current = OnAir(0, station.station().current.engine, Facts("scripted"))
-    recommending.log(recommending.slate_for(mina, 2))
-    recommending.log(recommending.slate_for(mina, 2))
+    slates.log(recommending.slate_for(mina, 2))
+    slates.log(recommending.slate_for(mina, 2))
     rows = db.session.scalars(select(SlateRow)).all()
     kept = [(row.user_id, row.engine, row.movie_ids, row.fallback) for row in rows]
     assert kept == [(mina, "scripted", [670, 8367], None)]
@@ -276,7 +278,7 @@ def test_films_filled_up_are_not_logged_as_the_engines(mina: int, catalogue: dic
     station.station().current = OnAir(0, station.station().current.engine, Facts("scripted"))
     slate = recommending.slate_for(mina, 2)
     assert ids(slate) == [670, 5952]
-    recommending.log(slate)
+    slates.log(slate)
     assert [(row.engine, row.movie_ids) for row in db.session.scalars(select(SlateRow))] == [("scripted", [670])]
     for movie in (670, 5952):
         history.mark(mina, movie)
@@ -290,26 +292,26 @@ def test_logging_never_waits_for_another_writer(mina: int, caplog: pytest.LogCap
     begun = monotonic()
     with db.engine.connect().execution_options(immediate=True) as other:
         other.exec_driver_sql("SELECT 1")  # begins, with the lock
-        recommending.log(slate)
+        slates.log(slate)
         assert monotonic() - begun < PATIENCE / 2000  # half of what a patient writer waits
     assert "was not logged" in caplog.text
     assert db.session.scalar(select(SlateRow.id)) is None
 
 
 def test_slates_of_long_ago_are_purged_in_parts(mina: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recommending, "PURGED_AT_ONCE", 2)
+    monkeypatch.setattr(slates, "PURGED_AT_ONCE", 2)
     with writing() as session:
         for days in (1, 89, 91, 92, 93):
             at = now() - timedelta(days=days)
             session.add(SlateRow(user_id=mina, engine="e", movie_ids=[days], milliseconds=1.0, at=at))
-    assert recommending.purge_slates() == 3
+    assert slates.purge() == 3
     assert [row.movie_ids for row in db.session.scalars(select(SlateRow).order_by(SlateRow.id))] == [[1], [89]]
-    assert (recommending.purge_slates(timedelta(days=30)), recommending.purge_slates()) == (1, 0)
+    assert (slates.purge(timedelta(days=30)), slates.purge()) == (1, 0)
 
 
 def test_a_slate_that_cannot_be_logged_is_only_warned_about(mina: int, caplog: pytest.LogCaptureFixture) -> None:
     slate = recommending.slate_for(mina, 2)
-    recommending.log(recommending.replace(slate, viewer_id=10**6))  # nobody: the foreign key refuses it
+    slates.log(replace(slate, viewer_id=10**6))  # nobody: the foreign key refuses it
     assert "was not logged" in caplog.text
 
 
@@ -325,7 +327,7 @@ def put(app_context: Flask, catalogue: dict[str, int]) -> Callable[..., int]:
         data = Dataset.from_events(np.repeat([1, 2], movies.size), np.tile(movies, 2), np.arange(2 * movies.size) + 1)
         engine = Popularity()
         engine.fit(data, lambda step, total, **metrics: None)
-        saved = artifacts.save(Path(recommending.current_app.config["MODELS_DIR"]), engine, facts={})
+        saved = artifacts.save(Path(current_app.config["MODELS_DIR"]), engine, facts={})
         with writing() as session:
             row = session.get(Serving, 1) or Serving(id=1, version=0)
             session.add(row)
@@ -351,7 +353,7 @@ def put(app_context: Flask, catalogue: dict[str, int]) -> Callable[..., int]:
     return act
 
 
-def heard(viewer: int) -> recommending.Slate:
+def heard(viewer: int) -> slates.Slate:
     """The slate once the loading that the first question began has ended."""
     recommending.slate_for(viewer, 2)
     for thread in [thread for thread in threading.enumerate() if thread.name == "on-air"]:
@@ -382,7 +384,7 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_playing(mina: int, p
     first = put()
     assert heard(mina).origin.run == first
     second = put()
-    models = Path(recommending.current_app.config["MODELS_DIR"])
+    models = Path(current_app.config["MODELS_DIR"])
     shutil.rmtree(models / "popularity" / db.session.get(Run, second).artifact)
     slate = heard(mina)
     assert slate.origin.run == first
@@ -427,13 +429,193 @@ def test_each_film_stands_on_the_page_once(mina: int, catalogue: dict[str, int])
     assert shown.first == slate.films[0]
     listed = [film.id for reel in shown.reels for film in reel.films]
     assert listed == ids(slate)[1:]
-    assert programme.arrange(recommending.replace(slate, films=[])).first is None
+    assert programme.arrange(replace(slate, films=[])).first is None
 
 
 def test_what_is_left_is_listed_by_its_largest_genres(mina: int, catalogue: dict[str, int]) -> None:
     slate = recommending.slate_for(mina, 3)
     film = slate.films[0]
-    many = [recommending.replace(film, id=film.id, genres=["Drama"] if at % 3 else ["War"]) for at in range(31)]
-    many = [recommending.replace(one, id=film.id if at == 0 else 10_000 + at) for at, one in enumerate(many)]
-    reels = programme.arrange(recommending.replace(slate, films=many)).reels
+    many = [replace(film, id=film.id, genres=["Drama"] if at % 3 else ["War"]) for at in range(31)]
+    many = [replace(one, id=film.id if at == 0 else 10_000 + at) for at, one in enumerate(many)]
+    reels = programme.arrange(replace(slate, films=many)).reels
     assert [(reel.genre, len(reel.films)) for reel in reels] == [(None, 12), ("Drama", 6), ("War", 6)]
+
+
+# --- why each film is on the list ---
+
+
+class Explaining(Scripted):
+    """Gives the reasons that a test wrote: movie id -> [(movie id, effect)]."""
+
+    def __init__(self, movie_ids: list[int], wanted: list[int], reasons: Any) -> None:
+        super().__init__(movie_ids, lambda _, k: wanted)
+        self.reasons = reasons
+
+    def explain(self, history: History, items: Any) -> list[Reason]:
+        if callable(self.reasons):
+            return self.reasons(items)
+        index = self.index
+        return [
+            Reason(
+                "", tuple((int(index.items([film])[0]), effect) for film, effect in self.reasons[index.movie_id(item)])
+            )
+            for item in items
+        ]
+
+
+def test_reasons_name_the_films_that_a_pick_rests_on(mina: int, catalogue: dict[str, int]) -> None:
+    rests = {670: [(1214, 0.5), (2571, 0.2), (1200, 0.1), (6016, 0.05)], 8367: [(2571, 0.3)], 1212: []}
+    play(Explaining(list(catalogue.values()), [670, 8367, 1212], rests))
+    slate = recommending.slate_for(mina, 3)
+    assert slate.because[670].films == ((1214, "Alien", 0.5), (2571, "The Matrix", 0.2), (1200, "Aliens", 0.1))
+    assert slate.because[670].line == "Because you watched Alien and The Matrix"
+    assert slate.because[8367].line == "Because you watched The Matrix"
+    assert 1212 not in slate.because
+    assert recommending.slate_for(mina, 3).because == slate.because  # kept with the slate
+    found, of = recommending.because(mina, 670, 3)
+    assert (found, of.origin.engine) == (slate.because[670], "scripted")
+    assert recommending.because(mina, 1212, 3) is None
+    history.mark(mina, 6016)
+    assert recommending.because(mina, 670, 3) is None  # the list is another one now
+
+
+@pytest.mark.parametrize("reasons", [lambda items: 1 / 0, lambda items: [], lambda items: [Reason()] * 99])
+def test_reasons_that_fail_leave_the_list_as_it_is(
+    mina: int, catalogue: dict[str, int], reasons: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    play(Explaining(list(catalogue.values()), [670, 8367], reasons))
+    slate = recommending.slate_for(mina, 2)
+    assert (ids(slate), slate.because, slate.fallback) == ([670, 8367], {}, None)
+    assert "gave no reasons" in caplog.text
+
+
+def test_reasons_count_inside_the_engines_time(
+    mina: int, catalogue: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "PATIENCE", 0.2)
+    asleep = threading.Event()
+    play(Explaining(list(catalogue.values()), [670, 8367], lambda items: asleep.wait(20) and []))
+    begun = monotonic()
+    slate = recommending.slate_for(mina, 2)
+    asleep.set()
+    assert monotonic() - begun < 5
+    assert (ids(slate), slate.because, slate.origin.engine) == ([670, 8367], {}, "scripted")
+
+
+# --- an engine that talks to a language model ---
+
+
+class Talker(TalkingEngine):
+    """Its own list is 670, 8367, 1212; its model chooses what a test wrote."""
+
+    slug, patience = "talker", 0.3
+    fit = state = restore = recommend = None  # type: ignore[assignment]
+
+    def __init__(self, movie_ids: list[int], talked: Callable[[Ask], Any]) -> None:
+        super().__init__()
+        self.index, self.talked = ItemIndex(np.array(sorted(movie_ids))), talked
+
+    def connect(self, world: Any) -> None: ...
+
+    def picks(self, movie_ids: list[int], why: str) -> list[Pick]:
+        return [Pick(int(item), 1.0, why) for item in self.index.items(movie_ids)]
+
+    def quick(self, history: History, k: int) -> list[Pick]:
+        return self.picks([670, 8367, 1212], "goes with what you watched")
+
+    def talk(self, history: History, k: int, ask: Ask) -> Talked:
+        return self.talked(ask)
+
+    def explain(self, history: History, items: Any) -> list[Reason]:
+        return [Reason("", ((int(self.index.items([1214])[0]), 0.5),)) for _ in items]
+
+
+@pytest.fixture
+def model_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llm, "available", lambda: "")
+
+
+@pytest.mark.usefixtures("model_there")
+def test_a_language_model_is_waited_for_only_where_that_is_asked(mina: int, catalogue: dict[str, int]) -> None:
+    asked: list[Ask] = []
+
+    def talk(ask: Ask) -> Talked:
+        asked.append(ask)
+        picks = engine.picks([1212], "A dark one.") + engine.picks([670], "filled in")
+        return Talked(picks, chosen=1, model="tiny", demo=True)
+
+    engine = Talker(list(catalogue.values()), talk)
+    play(engine)
+    quick = recommending.slate_for(mina, 2)
+    assert (ids(quick), quick.pending, quick.fallback, asked) == ([670, 8367], True, None, [])
+    assert quick.why == "Goes with what you watched: The Matrix, Aliens, Alien."
+    slate = recommending.slate_for(mina, 2, wait=True)
+    assert (ids(slate), slate.pending, slate.model, slate.demo) == ([1212, 670], False, "tiny", True)
+    assert [one.viewer_id for one in asked] == [mina]
+    assert slate.because[1212].line == "A dark one."
+    assert (slate.because[670].filled, slate.because[670].line) == (True, "Because you watched Alien")
+    assert slate.why.startswith("The first film was chosen by tiny from a shortlist")
+    assert "demo model" in (slate.notice or "")
+    assert recommending.slate_for(mina, 2) == replace(slate, fresh=False)  # from now on at once
+    assert len(asked) == 1
+
+
+@pytest.mark.usefixtures("model_there")
+def test_a_silent_language_model_is_told_and_left_alone_for_a_while(
+    mina: int, catalogue: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Talker(
+        list(catalogue.values()), lambda ask: Talked(engine.quick(None, 2), silence="The budget is used up.")
+    )
+    play(engine)
+    slate = recommending.slate_for(mina, 2, wait=True)
+    assert (ids(slate), slate.origin.engine, slate.own) == ([670, 8367], "scripted", 2)
+    assert slate.fallback == "The budget is used up. This is scripted's list without it."
+    assert not recommending.slate_for(mina, 2).pending
+    monkeypatch.setattr(desk, "monotonic", lambda: monotonic() + answering.SILENT_FOR + 1)
+    assert recommending.slate_for(mina, 2).pending
+
+
+@pytest.mark.usefixtures("model_there")
+@pytest.mark.parametrize("fault", ["slow", "broken"])
+def test_a_language_model_that_hangs_or_breaks_leaves_the_engines_own_list(
+    mina: int, catalogue: dict[str, int], fault: str
+) -> None:
+    asleep = threading.Event()
+    play(Talker(list(catalogue.values()), lambda ask: asleep.wait(20) if fault == "slow" else 1 / 0))
+    begun = monotonic()
+    slate = recommending.slate_for(mina, 2, wait=True)
+    asleep.set()
+    assert monotonic() - begun < 5
+    assert ids(slate) == [670, 8367]
+    assert slate.fallback == "The language model did not answer. This is scripted's list without it."
+
+
+@pytest.mark.usefixtures("model_there")
+def test_waiting_for_models_takes_no_thread_from_others(mina: int, catalogue: dict[str, int]) -> None:
+    asleep = threading.Event()
+    play(Talker(list(catalogue.values()), lambda ask: asleep.wait(20)))
+    for _ in range(desk.SLOW_AT_ONCE + 1):
+        desk.desk().slates.clear()
+        recommending.slate_for(mina, 2, wait=True)
+    assert desk.desk().free.acquire(blocking=False)
+    assert not desk.desk().slow.acquire(blocking=False)
+    desk.desk().free.release()
+    asleep.set()
+
+
+def test_where_no_model_is_set_up_nothing_is_pending_and_it_is_said(mina: int, catalogue: dict[str, int]) -> None:
+    play(Talker(list(catalogue.values()), lambda ask: 1 / 0))
+    for wait in (False, True):
+        slate = recommending.slate_for(mina, 2, wait=wait)
+        assert (ids(slate), slate.pending) == ([670, 8367], False)
+        assert (slate.fallback or "").endswith("This is scripted's list without it.")
+        assert "set LLM_" in (slate.fallback or "")
+
+
+def test_a_loaded_engine_gets_the_doors(mina: int, put: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(station.outside, "connected", lambda engine, app: given.append(app) or engine)
+    put()
+    heard(mina)
+    assert given == [current_app._get_current_object()]

@@ -60,6 +60,40 @@ def test_misspelt_words_find_it_too_and_say_so(
     assert search.find(question).guessed
 
 
+@pytest.mark.parametrize(
+    ("question", "order"),
+    [
+        ("star wrs", ["Star Wars: A New Hope", "Star Wars: The Last Jedi"]),
+        ("godfater", ["The Godfather", "The Godfather: Part II"]),
+        ("toy stroy", ["Toy Story", "Toy Story 2"]),
+        ("terminater 2", ["Terminator 2: Judgment Day"]),
+        ("shawshnk redemption", ["The Shawshank Redemption"]),
+    ],
+)
+def test_each_word_is_compared_with_a_word_of_its_own(app_context: Flask, question: str, order: list[str]) -> None:
+    """A short title that lies within the question is not meant: "water" (nearly) in "godfater", "Tár" in "star"."""
+    known = (
+        "Toy Story 2", "The Godfather", "Star Wars: A New Hope", "Water", "Tár", "Troy", "Redemption", "Toy Story",
+        "Star Trek: Nemesis", "The Godfather: Part II", "Kickboxer 2: The Road Back", "Star Wars: The Last Jedi",
+        "Terminator 2: Judgment Day", "The Shawshank Redemption", "Star",
+    )  # fmt: skip
+    with writing() as session:
+        for rank, title in enumerate(known, 1):
+            session.add(Movie(id=rank, title=title, sort_title=title, rank=rank))
+        session.flush()
+        search.rebuild(session)
+    assert found(question)[: len(order)] == order
+
+
+def test_likeness_is_arithmetic() -> None:
+    # wrs and wars share three letters of seven: 2 * 3 / 7; star counts four letters of seven, wrs three
+    assert search.likeness(["star", "wrs"], ["star", "wars"]) == pytest.approx((4 * 100 + 3 * 600 / 7) / 7)
+    assert search.likeness(["alien"], ["the", "alien"]) == 100  # "the" is no word more
+    assert search.likeness(["alien"], ["alien", "covenant", "again"]) == 100 - search.MORE_WORDS
+    assert search.likeness(["toy", "toy"], ["toy"]) == 50  # a word is taken once
+    assert search.likeness(["xyz"], ["alien"]) == -search.MORE_WORDS
+
+
 def test_among_equals_the_best_known_comes_first(app_context: Flask, catalogue: dict[str, int]) -> None:
     assert found("ali") == ["Alien", "Aliens"]
     assert found("t", 2) == ["The Matrix", "The Lord of the Rings: The Two Towers"]

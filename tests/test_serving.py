@@ -138,9 +138,15 @@ def test_what_has_no_artefact_cannot_go_on_air(site: Flask) -> None:
         put(run_id, 0)
     with pytest.raises(NotFound):
         put(4711, 0)
-    with pytest.raises(Refused) as refused:
-        put(run_id, 0, why="  ")
-    assert refused.value.field == "why"
+    for unseen in ("", "  ", "\0", " \0\x07\n", "\u200b\u200d", "\ud800", "x" * 501):
+        with pytest.raises(Refused) as refused:
+            put(run_id, 0, why=unseen)
+        assert refused.value.field == "why", ascii(unseen)
+
+
+def test_a_reason_is_kept_as_it_can_be_read() -> None:
+    assert serving._shown(" bet\0ter,\n\x1b[31mmu\u0308de ") == "bet ter, [31mm\u00fcde"
+    assert serving._shown("\U0001f44d\u200d\u2640") == "\U0001f44d\u200d\u2640"
 
 
 def test_an_artefact_lost_during_the_trial(site: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +189,7 @@ def test_a_first_run_that_beats_popularity_goes_on_air_in_the_houses_name(site: 
     settle(run_id, BETTER)
     assert (serving.on_air().run_id, serving.on_air().version) == (run_id, 1)
     change = db.session.execute(select(ServingChange)).scalar_one()
-    assert (change.who, change.why) == ("the house", "Beats popularity by .050 [.031, .070] in NDCG@10.")
+    assert (change.who, change.why) == ("movierec", "Beats popularity by .050 [.031, .070] in NDCG@10.")
     assert "put on air because it beats popularity by .050 [.031, .070] in NDCG@10 (loo-full)" in note(run_id)
 
 

@@ -1,5 +1,6 @@
 """Signed-in browsers, S1-S6: nothing outlives the account, its role, its password, the sign-out or its time."""
 
+import re
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
@@ -60,6 +61,78 @@ def test_a_lowered_role_holds_from_the_next_request(app, as_admin, people):
         accounts.set_role(as_admin.user_id, "user")
     assert as_admin.get("/admin/people").status_code == 403
     assert signed_in(as_admin)
+
+
+def test_a_changed_role_renews_the_token_with_the_next_page(app, as_admin, people):
+    """ASVS 7.2.4. The session stays: nobody is signed out, and a form that lies open can still be sent."""
+    ben = people("ben")
+    browser = app.test_client().enter(ben, remember=True)
+    before, form = token_of(browser), browser.csrf_token
+    assert browser.get("/static/mark.svg").status_code == 200
+    assert as_admin.submit(f"/admin/people/{ben}/role", {"role": "scientist"}).status_code == 303
+    assert "Set-Cookie" not in browser.get("/static/mark.svg").headers  # what caches keep carries no cookie
+    page = browser.get("/lab")
+    assert page.status_code == 200  # the new role, at once
+    after = token_of(browser)
+    assert after != before
+    assert any("movierec_session=" in line and "Max-Age" in line for line in page.headers.getlist("Set-Cookie"))
+    assert not signed_in(replay(app, before))
+    assert signed_in(browser)
+    assert token_of(browser) == after  # once
+    assert browser.post("/logout", data={"csrf_token": form}).status_code == 303
+    as_admin.submit(f"/admin/people/{as_admin.user_id}/active", {"active": "on"})
+    assert not any("session=" in line for line in as_admin.get("/account").headers.getlist("Set-Cookie"))
+
+
+def test_the_same_role_again_renews_nothing(app, as_viewer):
+    before = token_of(as_viewer)
+    with app.app_context():
+        accounts.set_role(as_viewer.user_id, "user")
+    assert signed_in(as_viewer)
+    assert token_of(as_viewer) == before
+
+
+def test_a_renewal_waits_for_nobody_and_is_made_once(app, as_viewer):
+    before = token_of(as_viewer)
+    with app.app_context():
+        accounts.set_role(as_viewer.user_id, "scientist")
+        path = app.config["INSTANCE_DIR"] / "movierec.sqlite3"
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert sessions.renew(sessions.viewer(before)) is None
+            other.execute("ROLLBACK")
+        viewer = sessions.viewer(before)
+        answers = [sessions.renew(viewer) for _ in range(2)]
+        assert answers[1] is None
+        assert sessions.viewer(answers[0]).renew is False
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("ALTER TABLE sessions RENAME TO gone")
+            other.commit()
+        with pytest.raises(OperationalError, match="no such table"):
+            sessions.renew(viewer)
+
+
+def test_every_token_on_a_page_is_the_sessions_own(app, as_viewer, people):
+    """The first page after signing in: its body's, for htmx, and those of its forms."""
+    for browser in (as_viewer, sign_in(app, "vera"), app.test_client()):
+        text = browser.get("/account", follow_redirects=True).text
+        tokens = set(re.findall(r'name="csrf_token" value="([^"]+)"|"X-CSRFToken": "([^"]+)"', text))
+        assert len({"".join(pair) for pair in tokens}) == 1
+        token = "".join(tokens.pop())
+        assert browser.post("/logout", headers={"X-CSRFToken": token}).status_code == 303
+
+
+def test_form_tokens_belong_to_the_session(app, as_viewer, people):
+    """A form cookie that somebody planted, or that another session left, makes no token good."""
+    mine, other = as_viewer.csrf_token, app.test_client().enter(people("otto"))
+    as_viewer.get("/account")
+    for foreign in (other.csrf_token, app.test_client().enter(as_viewer.user_id).csrf_token):
+        assert as_viewer.post("/logout", data={"csrf_token": foreign}).status_code == 400
+    other.get("/account")
+    planted = other.get_cookie("movierec_form").value
+    as_viewer.set_cookie("movierec_form", planted)
+    assert as_viewer.post("/logout", data={"csrf_token": other.csrf_token}).status_code == 400
+    assert as_viewer.post("/logout", data={"csrf_token": mine}).status_code == 303
 
 
 def test_a_disabled_person_is_out_at_once_and_an_enabled_one_signs_in_anew(app, as_viewer):

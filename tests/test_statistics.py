@@ -2,6 +2,7 @@
 
 import math
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,3 +134,107 @@ def test_wilcoxon_agrees_with_scipy(differences):
 def test_wilcoxon_does_not_let_the_last_bit_break_a_tie():
     third = 0.1 + 0.2  # 0.30000000000000004
     assert statistics.wilcoxon([0.3, -third, 0.3]) == statistics.wilcoxon([0.3, -0.3, 0.3])
+
+
+def test_columns_share_their_resamples_and_know_their_own_viewers():
+    rng = np.random.default_rng(1)
+    values = rng.random(300)
+    table = np.column_stack([values, values, np.where(np.arange(300) < 100, values, np.nan), np.full(300, np.nan)])
+    whole, same, part, nobody = statistics.bootstrap_columns(table)
+    assert whole == same
+    assert whole.n == 300
+    half = 1.96 * values.std() / math.sqrt(300)
+    np.testing.assert_allclose(whole[:3], [values.mean(), values.mean() - half, values.mean() + half], atol=0.05 * half)
+    assert part.n == 100
+    np.testing.assert_allclose(part[:3], statistics.bootstrap_mean(values[:100])[:3], atol=0.02)
+    assert nobody.n == 0
+    assert all(math.isnan(x) for x in nobody[:3])
+    assert [row.n for row in statistics.bootstrap_columns(np.zeros((0, 2)))] == [0, 0]
+
+
+def test_a_column_with_one_viewer_has_no_width_and_a_constant_neither():
+    table = np.full((50, 2), np.nan)
+    table[7, 0], table[:, 1] = 0.3, 0.25
+    assert statistics.bootstrap_columns(table) == [(0.3, 0.3, 0.3, 1), (0.25, 0.25, 0.25, 50)]
+
+
+def test_columns_need_little_memory():
+    table = np.random.default_rng(1).random((5_000, 20))
+    tracemalloc.start()
+    statistics.bootstrap_columns(table, resamples=2_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40e6  # 2,000 x 5,000 weights in one piece: 40 MB, and 80 MB of draws
+
+
+def test_holm_by_hand():
+    # The smallest of four times 4, the next times 3, ... and never below one before: .005, .01, .03, .04.
+    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([3 * 0.01, 2 * 0.03, 2 * 0.03, 4 * 0.005])
+    assert statistics.holm([0.6, 0.9]) == [1.0, 1.0]
+    assert statistics.holm([]) == []
+    corrected = statistics.holm([0.01, math.nan, 0.02])  # what could not be tested is no test
+    assert corrected[0] == pytest.approx(2 * 0.01)
+    assert corrected[2] == pytest.approx(0.02)
+    assert math.isnan(corrected[1])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=10))
+def test_holm_keeps_the_order_and_never_lowers(p_values):
+    corrected = statistics.holm(p_values)
+    assert all(0 <= own <= after <= 1 for own, after in zip(p_values, corrected, strict=True))
+    assert all(
+        corrected[i] <= corrected[j]
+        for i in range(len(p_values))
+        for j in range(len(p_values))
+        if p_values[i] < p_values[j]
+    )
+
+
+def test_a_difference_must_pass_all_three():
+    clear = statistics.Verdict(0.02, 0.01, 0.03, 0.001, 100)
+    assert clear.words == "better"
+    assert replace(clear, difference=-0.02, low=-0.03, high=-0.01).words == "worse"
+    for doubt in ({"low": -0.001}, {"p": 0.06}, {"corrected": 0.06}, {"agrees": False}, {"p": math.nan}):
+        assert replace(clear, **doubt).words == "no clear difference"
+    assert replace(clear, p=0.06, corrected=0.01).words == "better"  # by the corrected p, where there is one
+
+
+def test_few_who_outweigh_all_others_are_no_verdict():
+    differences = np.concatenate([np.full(90, -0.01), np.full(20, 0.5)])  # the mean rises, most viewers lose
+    verdict = statistics.paired(differences, np.zeros(110))
+    assert verdict.low > 0
+    assert verdict.p < 0.05
+    assert verdict.words == "no clear difference"
+
+
+def test_a_verdict_in_words():
+    better = statistics.Verdict(0.0213, 0.0042, 0.0384, 0.001, 100)
+    assert better.sentence("A", "B") == "A better by .021 [.004, .038]"
+    assert replace(better, difference=-0.0213, low=-0.0384, high=-0.0042).sentence("A", "B") == (
+        "B better by .021 [.004, .038]"
+    )
+    assert replace(better, p=0.2).sentence("A", "B") == "no clear difference"
+    assert [statistics.digits(x) for x in (0.0213, -0.5, 1.25, -0.0001)] == [".021", "\u2212.500", "1.250", ".000"]
+
+
+def test_how_many_would_settle_it():
+    # Differences +-1, so their spread is 1: 1.96 + .84 standard errors must fit into the difference.
+    values = np.tile([1.0, -1.0], 50) + 0.1
+    verdict = statistics.paired(values, np.zeros(100))
+    spread = math.sqrt(100 / 99)
+    assert verdict.smallest == pytest.approx(2.801585 * spread / 10)
+    assert verdict.needed == math.ceil((2.801585 * spread / 0.1) ** 2)
+    assert statistics.paired(values - 0.1, np.zeros(100)).needed is None  # no difference: nothing to settle
+    assert statistics.paired([], []).needed is None
+    assert math.isnan(statistics.paired([], []).smallest)
+
+
+def test_as_many_as_would_settle_it_settle_it_four_times_in_five():
+    rng = np.random.default_rng(1)
+    needed = statistics.Verdict(0.2, 0, 0, 1, 10, spread=1.0).needed
+    assert needed == 197  # (2.8016 / .2)^2 = 196.2
+    shown = sum(
+        statistics.paired(rng.normal(0.2, 1, needed), np.zeros(needed), resamples=400).words == "better"
+        for _ in range(200)
+    )
+    assert 0.70 < shown / 200 < 0.88

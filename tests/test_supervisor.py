@@ -30,8 +30,9 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([sys.executable, "-m", "flask", "seed"], cwd=ROOT, env=house.env, check=True, capture_output=True)
     house.execute(
         "INSERT INTO runs"
-        " (engine, params, state, step, total, phase, views_until, code_version, note, origin, created_at)"
-        " VALUES ('nextitnet', '{}', 'cancelled', 0, 0, '', 0, '0', '', 'first', '2026-01-01 00:00:00')"
+        " (engine, params, state, step, total, phase, views_until, code_version, note, origin, split,"
+        " created_at)"
+        " VALUES ('nextitnet', '{}', 'cancelled', 0, 0, '', 0, '0', '', 'first', 'loo', '2026-01-01 00:00:00')"
     )
     return house.folder
 
@@ -65,9 +66,12 @@ def test_a_fresh_folder_becomes_a_site_and_ctrl_c_ends_it(folder: Path) -> None:
     assert link
     assert house.get(link[1]) == 200
     assert house.get("/health/live") == 200
+    open_ones = [str(path) for path in (folder / "instance").rglob("*") if path.stat().st_mode & 0o077]
+    assert not open_ones, "the database, the locks and the queue's files are this account's alone"
     assert house.end(signal.SIGINT) < 10
     assert house.process.returncode == 0
     assert "Traceback" not in house.said()
+    assert house.said().rstrip().endswith("movierec is stopping.")
 
     house.execute(
         "INSERT INTO users (name, name_key, password_hash, role, active, demo, history_version, created_at)"
@@ -248,3 +252,11 @@ def test_a_queue_whose_folder_is_gone_still_ends_when_asked(folder: Path) -> Non
 def test_a_path_too_long_for_a_socket_is_said(tmp_path: Path) -> None:
     with pytest.raises(valkey.BadConfig, match="too long for a socket"):
         valkey.valkey_command(tmp_path / ("x" * 100))
+
+
+def test_a_place_too_long_for_the_queue_is_refused_before_the_data_is_made(tmp_path: Path) -> None:
+    house = House(tmp_path / ("deep" * 25))
+    house.folder.mkdir()
+    give_data(house.folder)
+    assert "too long for a socket: set INSTANCE_DIR to a shorter one." in house.refuses()
+    assert not (house.folder / "instance" / "movierec.sqlite3").exists()

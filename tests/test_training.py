@@ -159,8 +159,9 @@ def test_a_training_leaves_numbers_curves_and_an_artefact(trainable: Flask) -> N
     assert checks == [("ndcg", 10), ("hr", 10), ("hr", 20)]
     for protocol in ("loo-full", "loo-sampled100"):
         measured = rows(trainable, run_id, protocol)
-        assert {(row.metric, row.k) for row in measured} == {(m, k) for m in ("ndcg", "hr", "mrr") for k in (5, 10, 20)}
-        assert all(row.n == VIEWERS and row.low <= row.value <= row.high for row in measured)
+        right = [row for row in measured if row.segment == "all" and row.metric in ("ndcg", "hr", "mrr")]
+        assert {(row.metric, row.k) for row in right} == {(m, k) for m in ("ndcg", "hr", "mrr") for k in (5, 10, 20)}
+        assert all(row.n == VIEWERS and row.low <= row.value <= row.high for row in right)
     costs = {row.metric for row in rows(trainable, run_id, "cost")}
     assert costs == {"fit_cpu_s", "peak_memory_mb", "artifact_mb", "latency_p50_ms", "latency_p95_ms"}
     kept = (trainable.config["MODELS_DIR"] / "quick" / run.artifact / "loo-full.npz").read_bytes()
@@ -295,10 +296,42 @@ def test_keeping_saves_the_best_state_as_an_artefact(trainable: Flask) -> None:
 
 def test_keeping_where_there_is_nothing_yet(trainable: Flask) -> None:
     run_id, thread, ended = training_in_a_thread(trainable, "deaf")
-    cancel(trainable, run_id, keep=True)
+    assert cancel(trainable, run_id, keep=True) == "cancelled"
     thread.join(5)
     run = row_of(trainable, run_id)
-    assert (ended, run.state, run.artifact, run.reason) == (["cancelled"], "cancelled", None, training_job.DISCARDED)
+    assert (ended, run.state, run.artifact) == ([None], "cancelled", None)
+    assert run.reason == "Cancelled by ana before there was anything to keep; nothing was kept."
+
+
+@pytest.mark.parametrize(
+    ("phase", "points", "answer"),
+    [
+        ("reading", 0, "cancelled"),
+        ("training", 0, "cancelled"),
+        ("training", 1, "running"),
+        ("evaluating", 0, "running"),
+    ],
+)
+def test_what_counts_as_something_to_keep(trainable: Flask, phase: str, points: int, answer: str) -> None:
+    run_id = ask(trainable)
+    with trainable.app_context(), writing() as session:
+        session.execute(update(Run).values(state="running", phase=phase, attempt_id="mine", step=9))
+        point = {"run_id": run_id, "metric": "loss", "protocol": attempt.CURVES, "split": "train", "value": 1.0}
+        session.add_all(MetricRow(**point) for _ in range(points))
+    assert cancel(trainable, run_id, keep=True) == answer
+
+
+def test_the_first_point_of_a_curve_is_written_at_once(trainable: Flask) -> None:
+    """It tells that there is something to keep; the others may wait half a second."""
+    run_id, seen = ask(trainable, given={"steps": 5}), []
+
+    def look(phase: str, step: int, total: int, metrics: dict[str, float]) -> None:
+        if phase == "training" and step:
+            seen.append(len(rows(trainable, run_id, attempt.CURVES)))
+
+    with trainable.app_context():
+        training_job.execute(run_id, listen=look)
+    assert seen[:2] == [0, 1]
 
 
 def test_stopping_during_the_evaluation_keeps_without_numbers(trainable: Flask) -> None:
@@ -386,7 +419,7 @@ def test_the_state_of_the_queue(trainable: Flask, valkey, monkeypatch: pytest.Mo
         assert (state.error, state.waiting, state.workers, state.busy) == ("", 1, 0, 0)
         assert state.milliseconds > 0
         with monkeypatch.context() as patch:  # Redis goes away in the middle of the answer
-            patch.setattr(jobs, "_workers", lambda client: [Gone()])
+            patch.setattr(jobs, "_beats", lambda client: [(Gone(), now())])
             assert jobs.state().error == "went away"
         valkey.kill()
         assert jobs.state().error

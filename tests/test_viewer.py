@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from flask import Flask
 from kit import Browser
 from sqlalchemy import update
 
 from movierec import posters
+from movierec.dataset import Dataset
+from movierec.engines.base import Reason
+from movierec.engines.popularity import Popularity
 from movierec.extensions import db, writing
-from movierec.services import accounts, drawing, history, search
+from movierec.services import accounts, content, desk, drawing, history, llm, search, station
 from movierec.services import catalogue as catalogue_service
 from movierec.tables import Movie, SlateRow, View
 
@@ -48,7 +53,8 @@ def test_visitors_are_shown_the_door(client: Browser) -> None:
     assert (answer.status_code, answer.location) == (302, "/login")
 
 
-PAGES = ["/", "/search", "/search?q=alien", "/browse", "/movies/1214", "/history", "/history/clear"]
+PAGES = ["/", "/search", "/search?q=alien", "/browse", "/movies/1214", "/history", "/history/clear", "/wish",
+         "/wish?q=short+comedy"]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -287,11 +293,13 @@ def test_other_peoples_entries_are_not_found(app: Flask, vera: Browser, catalogu
 @pytest.mark.parametrize("text", NAUGHTY)
 def test_naughty_texts_in_every_field_are_only_text(app: Flask, vera: Browser, text: str) -> None:
     view = view_id(app, vera, 1200)
-    asked = [vera.get(path, query_string={name: text}) for path in ("/search", "/search/suggest", "/browse", "/history")
+    paths = ("/search", "/search/suggest", "/browse", "/history", "/wish")
+    asked = [vera.get(path, query_string={name: text}) for path in paths
              for name in ("q", "genre", "years", "sort", "page", "undo")]  # fmt: skip
     form = dict.fromkeys(("rating", "day", "back", "place", "film", "token", "page", "id", "user_id"), text)
     asked += [vera.submit(path, form, htmx=htmx) for htmx in (False, True)
               for path in ("/movies/1214/watched", f"/history/{view}/edit", "/history/undo")]  # fmt: skip
+    asked.append(vera.submit("/wish", {"q": text}, htmx=True))
     for answer in asked:
         assert answer.status_code < 500
         assert "<script>alert" not in answer.text
@@ -413,3 +421,185 @@ def test_every_icon_and_static_file_that_a_template_names_is_there(app: Flask) -
         assert not re.search(r"<script(?![^>]*\bsrc=)", text), (
             f"{template.name}: no inline script, the policy forbids it"
         )
+
+
+# --- wishes, likeness, reasons ---
+
+
+@pytest.fixture
+def indexed(app: Flask, vera: Browser) -> Browser:
+    """Vera on a site whose films are read."""
+    with app.app_context():
+        content.rebuild()
+    return vera
+
+
+def test_home_asks_what_one_is_in_the_mood_for(vera: Browser) -> None:
+    text = vera.get("/").text
+    assert 'action="/wish"' in text
+    assert 'maxlength="300"' in text
+
+
+def test_a_wish_needs_no_history_no_engine_and_no_script(indexed: Browser) -> None:
+    text = indexed.get("/wish", query_string={"q": "something like Alien, no fantasy, zorglub"}).text
+    assert "<bdi>like Alien</bdi>" in text
+    assert "<bdi>fantasy</bdi>" in text
+    assert "Not understood: <bdi>zorglub</bdi>" in text
+    assert "The Lord of the Rings" not in text
+    assert "<span>by content</span>" in text
+    assert "best fit first" in text
+    assert "language model" not in text
+    found = indexed.get("/wish?q=a+horror+film").text
+    assert re.findall(r'id="to-w-\d+">.*?<span class="sr-only">([^<]+)<', found) == ["Alien, 1979", "Aliens, 1986"]
+    assert '<p class="because" dir="auto">Horror</p>' in found
+
+
+@pytest.mark.parametrize(("wish", "said"), [
+    ("zorglub", "None of these words says something"), ("horror before 1950", "No film here fits all of that"),
+])  # fmt: skip
+def test_a_wish_without_an_answer_says_why_and_leads_on(indexed: Browser, wish: str, said: str) -> None:
+    text = indexed.get("/wish", query_string={"q": wish}).text
+    assert said in text
+    assert 'href="/search?q=' in text
+
+
+def test_before_the_films_are_read_a_wish_is_told_so(vera: Browser) -> None:
+    assert "still being read" in vera.get("/wish?q=comedy").text
+
+
+def test_an_empty_wish_shows_what_works_and_its_examples_do(indexed: Browser) -> None:
+    text = indexed.get("/wish?q=++").text
+    assert "These work" in text
+    assert text.count('class="pill"') == 5
+
+
+def test_watched_films_are_not_wished_for_again(indexed: Browser) -> None:
+    indexed.submit("/movies/1214/watched")
+    text = indexed.get("/wish?q=horror").text
+    assert "Aliens, 1986" in text
+    assert "Alien, 1979" not in text
+
+
+def test_a_wish_is_logged_under_content(app: Flask, indexed: Browser) -> None:
+    with indexed.get("/wish?q=horror"):
+        pass
+    with app.app_context():
+        logged = db.session.query(SlateRow).one()
+        assert (logged.engine, logged.movie_ids, logged.run_id) == ("content", [1214, 1200], None)
+
+
+class Model:
+    """Stands where the language model's door is; says what a test wrote."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, say: object) -> None:
+        self.say, self.asked = say, 0
+        monkeypatch.setattr(llm, "available", lambda: "")
+        monkeypatch.setattr(llm, "complete", self.complete)
+
+    def complete(self, messages: object, **how: object) -> llm.Answer:
+        self.asked += 1
+        if isinstance(self.say, Exception):
+            raise self.say
+        return llm.Answer(str(self.say), "tiny", 1, 1, 0.0, 1.0)
+
+
+PICKS = '{"picks": [{"id": 1200, "reason": "%s"}, {"id": 31337, "reason": "%s"}]}'
+
+
+def test_a_language_model_puts_a_wish_in_order(indexed: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model(monkeypatch, PICKS % (("More of it.",) * 2))
+    page = indexed.get("/wish?q=horror").text
+    assert 'hx-post="/wish"' in page
+    assert 'hx-trigger="load, submit"' in page
+    assert "<noscript>" in page
+    assert model.asked == 0  # opening an address never costs
+    part = indexed.submit("/wish", {"q": "horror"}, htmx=True)
+    assert part.status_code == 200
+    assert "<html" not in part.text
+    assert re.findall(r'<span class="sr-only">([^<]+)<', part.text)[:2] == ["Aliens, 1986", "Alien, 1979"]
+    assert "More of it." in part.text
+    assert "Filled in" in part.text
+    assert "put in order by tiny" in part.text
+    assert 'hx-post="/wish"' not in part.text
+    answer = indexed.submit("/wish", {"q": "horror"})
+    assert (answer.status_code, answer.location) == (303, "/wish?q=horror")
+    assert "More of it." in indexed.get(answer.location).text
+    assert model.asked == 1
+
+
+def test_where_the_model_fails_the_wish_is_answered_by_content(
+    indexed: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Model(monkeypatch, llm.NoAnswer("budget", "Today's questions are used up."))
+    text = indexed.submit("/wish", {"q": "horror"}, htmx=True).text
+    assert "Today&#39;s questions are used up. This is the list by content alone." in text
+    assert "Alien, 1979" in text
+    monkeypatch.setattr(llm, "complete", lambda *_, **__: 1 / 0)
+    text = indexed.submit("/wish", {"q": "comedy"}, htmx=True).text
+    assert "could not be asked" in text
+    assert "Amélie, 2001" in text
+
+
+def test_while_others_wait_for_the_model_a_wish_is_answered_by_content(
+    app: Flask, indexed: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Model(monkeypatch, PICKS)
+    with app.app_context():
+        for _ in range(desk.SLOW_AT_ONCE):
+            assert desk.desk().slow.acquire(blocking=False)
+    assert "busy with other wishes" in indexed.submit("/wish", {"q": "horror"}, htmx=True).text
+    assert model.asked == 0
+
+
+def test_a_wish_that_content_does_not_understand_goes_to_the_model_with_ones_own_list(
+    indexed: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Model(monkeypatch, PICKS % (("Why not.",) * 2))
+    assert 'hx-post="/wish"' in indexed.get("/wish?q=zorglub").text
+    text = indexed.submit("/wish", {"q": "zorglub"}, htmx=True).text
+    assert "Why not." in text
+    assert "Films of your own list, put in order by tiny" in text
+
+
+@pytest.mark.parametrize("text", [text for text in NAUGHTY if len(text) < 300])
+def test_whatever_a_model_says_is_shown_as_words(indexed: Browser, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = json.dumps({"picks": [{"id": 1200, "reason": text}, {"id": 1214, "reason": f"Good. {text}"}]})
+    Model(monkeypatch, said)
+    answer = indexed.submit("/wish", {"q": f"horror {text}"}, htmx=True)
+    assert answer.status_code == 200
+    for word in ("<script>alert", "<img src=x", "javascript:", "Set-Cookie: a=b\n"):
+        assert word not in answer.text
+
+
+def test_the_film_page_shows_films_like_it_without_any_engine(indexed: Browser) -> None:
+    text = indexed.get("/movies/1214").text
+    similar = text[text.index("Similar films") :]
+    assert "Aliens, 1986" in similar
+    assert "Horror, Sci-Fi, Sigourney Weaver" in similar
+    assert "Similar films" not in indexed.get("/movies/9000").text  # nothing is known of it
+
+
+def test_without_an_index_the_film_page_does_without(vera: Browser) -> None:
+    assert "Similar films" not in vera.get("/movies/1214").text
+
+
+def test_a_film_says_why_it_is_on_ones_list(app: Flask, vera: Browser) -> None:
+    vera.submit("/movies/1214/watched")
+
+    class Sure(Popularity):
+        slug = "sure"
+
+        def explain(self, history, items):  # type: ignore[no-untyped-def]
+            alien = int(self.index.items([1214])[0])
+            return [Reason("", ((alien, 0.5),)) for _ in items]
+
+    engine = Sure()
+    movies = np.array([670, 1200, 1214])
+    engine.fit(Dataset.from_events(np.ones(3), movies, np.arange(3)), lambda *_, **__: None)
+    with app.app_context():
+        station.station().current = station.OnAir(0, engine, station.Facts("sure", 7))
+    assert vera.get("/").text.count("Because you watched Alien") == 2
+    page = vera.get("/movies/1200").text
+    assert "On your list:" in page
+    assert "Because you watched Alien" in page
+    assert "On your list:" not in vera.get("/movies/6016").text

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -56,10 +57,21 @@ def test_a_worker_trains_what_is_queued_and_ends_at_a_signal(site: Flask, start_
     until(lambda: state_of(site, first) == "done", 20)
     until(lambda: state_of(site, second) == "failed")
     assert row_of(site, second).reason == "ValueError: a defect"
+    third = ask(site, "broken", {"rate": 0.75})
+    until(lambda: state_of(site, third) == "failed")
     with site.app_context():
         until(lambda: jobs.state().workers == 1)
+    until(lambda: f"#{third} is" in process.log.read_text())
     process.process.terminate()
     assert process.process.wait(5) == 0
+    lines = process.log.read_text()
+    said = [line for line in lines.splitlines() if line.startswith(("INFO", "WARNING"))]
+    assert said == [  # one line a job; a defect has its traceback besides
+        f"INFO movierec.worker: quick #{first} is done",
+        f"INFO movierec.worker: broken #{second} is failed: ValueError: a defect",
+        f"INFO movierec.worker: broken #{third} is failed: The loss is no longer a number.",
+    ]
+    assert lines.count("Traceback") == 1
 
 
 def test_a_killed_worker_takes_its_horse_along_and_the_run_is_lost_soon(site: Flask, start_worker) -> None:
@@ -115,6 +127,20 @@ def test_cancel_reaches_the_horse_in_each_state(site: Flask, start_worker) -> No
     assert row_of(site, kept).artifact
     assert state_of(site, running) == state_of(site, waiting) == "cancelled"
     assert row_of(site, running).artifact is None
+
+
+def test_keeping_does_not_wait_for_a_long_step_that_has_nothing_to_keep(site: Flask, start_worker) -> None:
+    process = start_worker()
+    run_id = ask(site, "numb")
+    until(lambda: row_of(site, run_id).phase == "training", 15)
+    horse, start = process.horse(), time.monotonic()
+    with site.app_context():
+        assert training.cancel(run_id, keep=True, who="ana") == "cancelled"
+    until(lambda: not alive(horse), 2, "the horse's end")
+    assert time.monotonic() - start < 2
+    assert row_of(site, run_id).reason.startswith("Cancelled by ana before there was anything to keep")
+    after = ask(site)
+    until(lambda: state_of(site, after) == "done", 20)
 
 
 def test_cancel_races_against_a_real_worker(site: Flask, start_worker) -> None:
@@ -215,31 +241,86 @@ def test_the_first_run_is_ordered_and_goes_on_air_or_says_why_not(trainable: Fla
     assert "no clear difference" in run.note
 
 
-def test_only_our_job_is_run(site: Flask, start_worker, tmp_path: Path) -> None:
+class Evil:
+    """Makes a file where somebody unpickles it."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {self.marker}",)
+
+
+def tamper(app: Flask, marker: Path) -> list[str]:
+    """Put into the queue what somebody who can write to our Redis might; the ids as the log tells them."""
+    with app.app_context():
+        client, waiting = redis(), queue()
+        for number, field, value in (
+            (666, "data", pickle.dumps(("os.system", None, (Evil(marker),), {}))),
+            (671, "created_at", b"yesterday"),
+            (672, "timeout", b"soon"),
+            (673, "timeout", b"1"),  # would end a training after a minute
+            (674, "status", b"\xff\xfe"),
+            (675, "origin", b"\xff"),
+            (676, "description", b"x" * 5_000_000),
+            (677, "data", zlib.compress(b" " * 50_000_000, 9)[:60_000]),
+            (678, "webhooks", b'[{"url": "http://127.0.0.1/", "job_status": "finished"}]'),
+            (679, "dependency_ids", b"[1"),
+            (680, "success_callback_name", b"os.getcwd"),
+        ):
+            job = Job.create(jobs.TRAIN, args=(number,), id=str(number), connection=client, timeout=-1,
+                             serializer=JSONSerializer)  # fmt: skip
+            waiting.enqueue_job(job)
+            client.hset(job.key, field, value)
+        waiting.enqueue_call("os.system", args=(f"touch {marker}",), job_id="667", timeout=-1)
+        waiting.enqueue_call("no.such.function", args=(667,), job_id="681", timeout=-1)
+        waiting.enqueue_call(jobs.TRAIN, args=("1; drop",), job_id="668", timeout=-1)
+        waiting.enqueue_call(jobs.TRAIN, args=(1, 2), job_id="669", timeout=-1)
+        waiting.enqueue_call(jobs.TRAIN, args=(670,), kwargs={"x": 1}, job_id="670", timeout=-1)
+        client.set("rq:job:682", "not even a hash")
+        client.hset("rq:job:683", "created_at", "2026-01-01T00:00:00Z")  # a hash without data
+        client.lpush(waiting.key, b"\xff\xfe", "a" * 100_000, "-1", "1" * 30, "682", "683")
+        return [*map(str, range(666, 684)), "\\xff\\xfe", "a" * 40, "-1", "1" * 30]
+
+
+def test_only_our_job_is_run_and_none_ends_the_worker(site: Flask, start_worker, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
-
-    class Evil:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return os.system, (f"touch {marker}",)
-
-    with site.app_context():
-        waiting = queue()
-        evil = Job.create(jobs.TRAIN, args=(1,), id="666", connection=redis(), serializer=JSONSerializer)
-        waiting.enqueue_job(evil)
-        redis().hset(evil.key, "data", pickle.dumps(("os.system", None, (Evil(),), {})))
-        waiting.enqueue_call("os.system", args=(f"touch {marker}",), job_id="667")
-        waiting.enqueue_call(jobs.TRAIN, args=("1; drop",), job_id="668")
-        waiting.enqueue_call(jobs.TRAIN, args=(1, 2), job_id="669")
-        waiting.enqueue_call(jobs.TRAIN, args=(670,), kwargs={"x": 1}, job_id="670")
+    names = tamper(site, marker)
     process = start_worker()
     honest = ask(site)
     until(lambda: state_of(site, honest) == "done", 20)
     assert not marker.exists()
     log = process.log.read_text()
-    for number in range(666, 671):
-        assert f"job {number} was not put there by movierec" in log
+    for name in names:
+        assert f"job {name} was not put there by movierec" in log, name
     with site.app_context():
-        assert not [number for number in range(666, 671) if Job.exists(str(number), connection=redis())]
+        assert redis().exists(*(f"rq:job:{number}" for number in range(666, 684))) == 0
+        assert redis().llen(f"{queue().key}:intermediate") == 0
+    assert process.process.poll() is None
+
+
+def test_garbage_in_the_books_of_rq_does_not_end_the_worker(site: Flask, start_worker) -> None:
+    with site.app_context():
+        redis().rpush(f"{queue().key}:intermediate", b"\xff\xfe")
+        redis().zadd(queue().started_job_registry.key, {b"\xff:\xff": 1})
+        redis().set("rq:job:9", "no job")
+        redis().zadd(queue().failed_job_registry.key, {"9": 1})
+    process = start_worker()
+    honest = ask(site)
+    until(lambda: state_of(site, honest) == "done", 20)
+    until(lambda: "Redis holds what RQ can't read" in process.log.read_text())
+    assert process.process.poll() is None
+
+
+def test_a_job_that_somebody_wrote_over_is_put_back(site: Flask) -> None:
+    run_id = ask(site)
+    with site.app_context():
+        jobs.stop(run_id)
+        redis().hset(f"rq:job:{run_id}", mapping={"data": "x", "created_at": "never"})
+        jobs.stop(run_id)  # can't be read: says so and goes on
+        assert jobs.missing(run_id) == "gone"
+        jobs.put(run_id)
+        assert jobs.missing(run_id) == ""
 
 
 def test_the_worker_never_imports_torch() -> None:
@@ -277,7 +358,6 @@ def test_tending_survives_a_busy_database_and_a_refusal_and_says_each_once(
         raise faults.pop(0)
 
     monkeypatch.setattr(sweeping, "sweep", fail)
-    idle.log.propagate = True
     for _ in range(3):
         idle.tend()
     said = [record.getMessage() for record in caplog.records]

@@ -108,6 +108,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("engine", sa.String(length=32), nullable=False),
         sa.Column("params", sa.JSON(), nullable=False),
+        sa.Column("split", sa.String(length=16), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("reason", sa.String(), nullable=True),
         sa.Column("attempt_id", sa.String(length=36), nullable=True),
@@ -154,6 +155,7 @@ def upgrade() -> None:
         sa.Column("last_seen_at", sa.DateTime(), nullable=False),
         sa.Column("expires_at", sa.DateTime(), nullable=False),
         sa.Column("proven_at", sa.DateTime(), nullable=False),
+        sa.Column("renew", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_sessions_user_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("token_sha256", name="pk_sessions"),
     )
@@ -241,6 +243,48 @@ def upgrade() -> None:
     )
     op.create_index("ix_slates_at", "slates", ["at"])
     op.create_index("ix_slates_user_id", "slates", ["user_id"])
+    op.create_table(
+        "llm_breaker",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("open_until", sa.DateTime(), nullable=True),
+        sa.CheckConstraint("id = 1", name=op.f("ck_llm_breaker_single")),
+        sa.PrimaryKeyConstraint("id", name="pk_llm_breaker"),
+    )
+    op.create_table(
+        "llm_calls",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("viewer_id", sa.Integer(), nullable=True),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.Column("model", sa.String(length=100), nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=False),
+        sa.Column("counted", sa.Boolean(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("prompt_tokens", sa.Integer(), nullable=False),
+        sa.Column("completion_tokens", sa.Integer(), nullable=False),
+        sa.Column("cost", sa.Double(), nullable=False),
+        sa.Column("milliseconds", sa.Double(), nullable=False),
+        sa.ForeignKeyConstraint(["viewer_id"], ["users.id"], name="fk_llm_calls_viewer_id", ondelete="SET NULL"),
+        sa.PrimaryKeyConstraint("id", name="pk_llm_calls"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_llm_calls_at", "llm_calls", ["at"])
+    op.create_index("ix_llm_calls_viewer", "llm_calls", ["viewer_id", "at"])
+    op.create_table(
+        "llm_answers",
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("viewer_id", sa.Integer(), nullable=True),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.Column("model", sa.String(length=100), nullable=False),
+        sa.Column("prompt_tokens", sa.Integer(), nullable=False),
+        sa.Column("completion_tokens", sa.Integer(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("text", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["viewer_id"], ["users.id"], name="fk_llm_answers_viewer_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("key", name="pk_llm_answers"),
+    )
+    op.create_index("ix_llm_answers_at", "llm_answers", ["at"])
+    op.create_index("ix_llm_answers_viewer_id", "llm_answers", ["viewer_id"])
     for side in (0, 1):
         for statement in SEARCH:
             op.execute(statement.format(side=side))
@@ -252,6 +296,9 @@ def downgrade() -> None:
     for table in (
         "search_side",
         *(f"search_{name}{side}" for side in (1, 0) for name in ("trigrams", "trigram", "prefix", "titles")),
+        "llm_answers",
+        "llm_calls",
+        "llm_breaker",
         "slates",
         "serving_changes",
         "serving",

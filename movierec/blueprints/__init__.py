@@ -12,8 +12,8 @@ from movierec.blueprints import access, errors, frame, headers, identity
 
 def init_app(app: Flask) -> None:
     """Register every blueprint of this folder (a module with a `blueprint`), and what surrounds each request."""
-    headers.init_app(app)
     identity.init_app(app)
+    headers.init_app(app)  # its two rules come before everything else
     access.init_app(app)
     errors.init_app(app)
     frame.init_app(app)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, flash, redirect, request, url_for
+from flask import Flask, Response, abort, current_app, flash, request, url_for
 from flask_login import current_user
+
+from movierec.blueprints.htmx import moved
 
 # public: anyone. user: signed in, any role. admin, scientist: that role (each includes user).
 ACCESS: dict[str, str] = {
     "static": "public",
     "health.live": "public",
+    "health.ready": "admin",
+    "health.version": "admin",
     "auth.login": "public",
     "auth.logout": "public",
     "auth.setup": "public",
@@ -31,6 +36,8 @@ ACCESS: dict[str, str] = {
     "viewer.find": "user",
     "viewer.suggest": "user",
     "viewer.film": "user",
+    "viewer.wish": "user",
+    "viewer.ask_model": "user",
     "viewer.poster": "user",
     "diary.mark": "user",
     "diary.index": "user",
@@ -55,6 +62,9 @@ ACCESS: dict[str, str] = {
 # Changes that need the password given a short while ago (sessions.FRESH), besides the role above.
 FRESH = {"admin.create", "admin.role", "admin.active", "admin.password", "admin.registration"}
 
+# What a program may ask for that holds HEALTH_TOKEN, signed in or not.
+WATCHED = {"health.ready", "health.version"}
+
 
 def init_app(app: Flask) -> None:
     """Check each request before anything else of it runs."""
@@ -66,7 +76,7 @@ def _check() -> Response | None:
     if request.endpoint is None:
         return None  # 404 and 405 are answered by the router itself
     role = ACCESS.get(request.endpoint)
-    if role == "public":
+    if role == "public" or (request.endpoint in WATCHED and _holds_token()):
         return None
     if role is None:
         abort(403, "This page has no role declared, so nobody may see it.")
@@ -81,6 +91,15 @@ def _check() -> Response | None:
     return None
 
 
+def _holds_token() -> bool:
+    """Whether the request carries `Authorization: Bearer` with the token that was set for programs that watch."""
+    wanted = str(current_app.config["HEALTH_TOKEN"]).encode()
+    given = request.authorization
+    if not wanted or given is None or given.type != "bearer":
+        return False
+    return secrets.compare_digest((given.token or "").encode("utf-8", "surrogatepass"), wanted)
+
+
 def _sign_in_first() -> Response:
     if _by_htmx():
         return _go("auth.login", _asking_page())
@@ -93,7 +112,7 @@ def _go(endpoint: str, coming_back_to: str) -> Response:
     """To a page of ours with the way back; HTMX is told to leave the page, as a fragment could not show it."""
     target = url_for(endpoint, next=coming_back_to or None)
     if not _by_htmx():
-        return redirect(target, code=303 if request.method == "POST" else 302)
+        return moved(target, code=303 if request.method == "POST" else 302)
     answer = Response(status=401)
     answer.headers["HX-Redirect"] = target
     return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 from flask import Blueprint, Response, flash, request
@@ -24,6 +25,7 @@ def _people(**context: Any) -> Response:
         roles=accounts.ROLES,
         registration=settings.registration_open(),
         registration_forced=settings.registration_forced(),
+        form_key=secrets.token_hex(16),
         **context,
     )
 
@@ -38,9 +40,8 @@ def people() -> Response:
 def create() -> Response:
     """A new account with a random password, told once on the answer (never in a redirect or a cookie)."""
     name, role = request.form.get("name", ""), request.form.get("role", "user")
-    password = accounts.random_password()
     try:
-        user = accounts.create(name, password, role, demo=current_user.demo)
+        user, password = accounts.create_with_password(name, role, demo=current_user.demo, form=_form_key())
     except (Refused, Conflict) as error:
         return _people(status=error.status, error=error, name=name, role=role)
     return _people(told=user.name, password=password)
@@ -50,7 +51,7 @@ def create() -> Response:
 def password(user_id: int) -> Response:
     """A new random password, told once; all the person's sessions end."""
     user = accounts.changeable(current_user, user_id)
-    return _people(told=user.name, password=accounts.reset_password(user.id))
+    return _people(told=user.name, password=accounts.reset_password(user.id, _form_key()))
 
 
 @blueprint.post(f"{PERSON}/role")
@@ -95,6 +96,11 @@ def registration() -> Response:
         return _refused(error)
     flash(f"Registration is {'on' if settings.registration_open() else 'off'}.")
     return back("admin.people")
+
+
+def _form_key() -> str:
+    """What is random about this form: the same where it is sent twice."""
+    return request.form.get("form_key", "")[:64]
 
 
 def _refused(error: ServiceError) -> Response:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, abort, flash, redirect, request, session, url_for
+from flask import Blueprint, Response, abort, flash, request, session, url_for
 from flask_login import current_user
 
 from movierec.blueprints import identity
-from movierec.blueprints.htmx import back, page
+from movierec.blueprints.htmx import back, moved, page
 from movierec.services import accounts, sessions, settings
 from movierec.services.errors import Conflict, Refused, ServiceError, TooMany
 
@@ -31,7 +31,7 @@ def _safe_next(target: str | None) -> str:
 
 def _signed_in(token: str, *, remember: bool, target: str) -> Response:
     session.clear()  # a new form token: nothing from before the sign-in carries over
-    return identity.keep(redirect(target, code=303), token, remember=remember)
+    return identity.keep(moved(target, code=303), token, remember=remember)
 
 
 def _refusal(template: str, error: ServiceError, **context: Any) -> Response:
@@ -48,7 +48,7 @@ def login() -> Response:
     target = request.values.get("next")
     if request.method != "POST":
         if current_user.is_authenticated:
-            return redirect(_safe_next(target))
+            return moved(_safe_next(target))
         if not accounts.administrator_exists():
             return page("auth/not_set_up.html", minutes=int(accounts.SETUP_VALID.total_seconds() // 60))
         return page("auth/login.html", next=target, registration=settings.registration_open())
@@ -150,4 +150,4 @@ def prove() -> Response:
         accounts.prove(current_user, request.form.get("current", ""), _address())
     except (Refused, TooMany) as error:
         return _refusal("auth/prove.html", error, next=target)
-    return redirect(_safe_next(target), code=303)
+    return moved(_safe_next(target), code=303)

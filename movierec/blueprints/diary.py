@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from flask import Blueprint, Response, flash, request, url_for
 from flask_login import current_user
@@ -30,7 +31,7 @@ def mark(movie_id: int) -> Response:
         film = catalogue.film(movie_id, current_user.id)
         return page("viewer/film.html", "entry", status=422, film=film, error=error, form=form)
     text = f"{marked.card.title} is in your history." if marked.new else f"{marked.card.title}: entry changed."
-    toast = {
+    toast: dict[str, Any] = {
         "text": text,
         "undo": url_for("diary.remove", view_id=marked.view_id) if marked.new else None,
         "rate": url_for("viewer.film", movie_id=movie_id) if not marked.rating else None,
@@ -44,7 +45,7 @@ def remove(view_id: int) -> Response:
     entry = history.entry(current_user.id, view_id)
     removed = history.remove(current_user.id, view_id)
     text = f"{entry.card.title} left your history."
-    toast = {"text": text, "undo": url_for("diary.undo"), "fields": {"token": removed.token}}
+    toast: dict[str, Any] = {"text": text, "undo": url_for("diary.undo"), "fields": {"token": removed.token}}
     return _answer(entry.card.id, text, toast, token=removed.token)
 
 
@@ -62,7 +63,7 @@ def _film() -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
-def _answer(movie_id: int, text: str, toast: dict[str, object], token: str | None = None) -> Response:
+def _answer(movie_id: int, text: str, toast: dict[str, Any], token: str | None = None) -> Response:
     """Back to where the change was made: `back` names the page, `place` the card on it."""
     where, place = request.form.get("back", "history"), request.form.get("place", "")[:20]
     toast |= {"back": where, "place": place, "film": movie_id}

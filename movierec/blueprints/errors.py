@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, current_app
+from flask import Flask, Response, current_app, make_response
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
@@ -83,7 +83,7 @@ def _answer(status: int, message: str, link: str | None = None, retry_after: int
 
 def _http(error: HTTPException) -> Response:
     if error.response is not None or error.code is None or error.code < 400:
-        return error.get_response()
+        return make_response(error.get_response())
     if isinstance(error, SecurityError):  # a host name that is none: no page of ours can be linked under it
         return Response(f"{SENTENCES[400]}\n", 400, mimetype="text/plain")
     given = error.description if error.description != type(error).description else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, current_app, request, url_for
 from flask_login import current_user
@@ -93,7 +94,7 @@ def poster_url(film: drawing.Drawable) -> str:
 
 
 @cache
-def _with_number(_root: str, endpoint: str, **values: int) -> str:
+def _with_number(_root: str, endpoint: str, **values: Any) -> str:
     """An address with a stand-in for the film: a page has a hundred of them, and Flask takes 20 us to build one."""
     return url_for(endpoint, movie_id=int(STANDS_FOR_ID), **values)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
+import socket
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, current_app, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from movierec.config import LOOPBACK
+from movierec.config import LOOPBACK, loopback
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -25,6 +29,7 @@ ALWAYS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
 LARGEST_MB = 1  # of a request; no form of ours takes a file
+ANY_ADDRESS = "*"  # among the names: whatever address of this machine was asked
 SAFE = ("GET", "HEAD", "OPTIONS")
 VERSIONED = re.compile(r"-\d+\.\d+")  # a version in the file's name: vendor/inter-5.3.0-latin.woff2
 
@@ -35,7 +40,8 @@ def init_app(app: Flask) -> None:
     config["MAX_CONTENT_LENGTH"] = config["MAX_FORM_MEMORY_SIZE"] = LARGEST_MB * 1024 * 1024
     config["MAX_FORM_PARTS"] = 200
     # Flask's own check of the key knows no IPv6 address and no capital letters: ours is `_our_name`.
-    config["HOST_NAMES"], config["TRUSTED_HOSTS"] = _names(config["TRUSTED_HOSTS"], config["PUBLIC_URL"]), None
+    config["HOST_NAMES"], config["TRUSTED_HOSTS"] = _names(config), None
+    app.url_map.merge_slashes = False  # its redirect would be built from the Host header; //x is no address of ours
     proxies = config["TRUSTED_PROXIES"]
     if proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)  # type: ignore[method-assign]
@@ -43,10 +49,17 @@ def init_app(app: Flask) -> None:
     app.after_request(_add)
 
 
-def _names(listed: str, public: str) -> frozenset[str]:
-    """The host names to answer to; none is any. This machine's own always work: the supervisor asks by them."""
-    names = {_host_name(f"//{host.strip()}") for host in listed.split(",")} | {_host_name(public)}
-    return frozenset(names | LOOPBACK) - {""} if names - {""} else frozenset()
+def _names(config: Mapping[str, Any]) -> frozenset[str]:
+    """The host names to answer to: those that were listed, PUBLIC_URL's, and this machine's own loopback names.
+
+    Where others may connect but no name was listed, also the machine's name; addresses are `_our_name`'s.
+    """
+    names = {_host_name(f"//{host.strip()}") for host in str(config["TRUSTED_HOSTS"]).split(",")}
+    names |= {_host_name(str(config["PUBLIC_URL"]))}
+    if not names - {""} and not loopback(str(config["HOST"])):
+        machine = socket.gethostname().lower()
+        names |= {machine, f"{machine.partition('.')[0]}.local", ANY_ADDRESS}
+    return frozenset(names | LOOPBACK) - {""}
 
 
 def _host_name(url: str) -> str:
@@ -58,10 +71,19 @@ def _host_name(url: str) -> str:
 
 
 def _our_name() -> None:
-    """A request under another site's name (DNS rebinding, a poisoned cache) is refused where we know our own."""
+    """A request under another site's name (DNS rebinding, a poisoned cache) is refused. An address is nobody's name."""
     names, asked = current_app.config["HOST_NAMES"], _host_name(f"//{request.host}")
-    if names and asked not in names and not any(name.startswith(".") and asked.endswith(name) for name in names):
-        abort(400, "This site does not answer to that host name. TRUSTED_HOSTS lists those that it answers to.")
+    ours = asked in names or any(name.startswith(".") and asked.endswith(name) for name in names)
+    if not ours and not (ANY_ADDRESS in names and _is_address(asked)):
+        abort(400, "This site does not answer to that host name. Whoever runs it: list the name in TRUSTED_HOSTS.")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _same_site() -> None:

@@ -27,4 +27,9 @@ def page(template: str, block: str | None = None, *, status: int = 200, **contex
 
 def back(endpoint: str, **values: Any) -> Response:
     """After a change without HTMX: to a page that can be reloaded safely."""
-    return redirect(url_for(endpoint, **values), code=303)
+    return moved(url_for(endpoint, **values), code=303)
+
+
+def moved(url: str, code: int = 302) -> Response:
+    """A redirect as the type that every view answers with."""
+    return make_response(redirect(url, code))

@@ -141,7 +141,7 @@ def roll_back() -> Response:
         row = serving.roll_back(
             user_id=current_user.id,
             who=current_user.name,
-            why=request.form.get("why", "") or "Rolled back.",
+            why=request.form.get("why", "") or "Rolled back with one click; no reason was given.",
             expected_version=_version(),
         )
     except (Refused, Conflict) as error:

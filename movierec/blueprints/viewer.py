@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, abort, current_app, make_response, redirect, request, url_for
+from typing import Any
+
+from flask import Blueprint, Response, abort, current_app, make_response, request, url_for
 from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
 from movierec import posters
 from movierec.blueprints.frame import poster_url
-from movierec.blueprints.htmx import page, wants_fragment
-from movierec.services import catalogue, drawing, history, programme, recommending, search
-from movierec.services.recommending import Slate
+from movierec.blueprints.htmx import back, moved, page, wants_fragment
+from movierec.services import catalogue, content, drawing, history, programme, recommending, search, slates, wishing
+from movierec.services.slates import Slate
 
 blueprint = Blueprint("viewer", __name__)
 
 FILM = "<int(max=2147483647):movie_id>"
-SUGGESTED, SHOWN = 6, 60  # films under the search field; on the page of results
+SUGGESTED, SHOWN, SIMILAR = 6, 60, 6  # films under the search field; on the page of results; like a film
+EXAMPLES = (
+    "a short comedy from the 90s",
+    "scary, but nothing gory",
+    "animation for kids under 90 minutes",
+    "an old film noir",
+    "science fiction, not horror",
+)
 IMMUTABLE = "private, max-age=31536000, immutable"
 
 
@@ -23,12 +32,12 @@ IMMUTABLE = "private, max-age=31536000, immutable"
 def home() -> Response:
     """The viewer's own list; for visitors the door."""
     if not current_user.is_authenticated:
-        return redirect(url_for("auth.login"))
-    slate = recommending.slate_for(current_user.id)
+        return moved(url_for("auth.login"))
+    slate = recommending.slate_for(current_user.id, wait="wait" in request.args)
     return logged(page("viewer/home.html", "slate", programme=programme.arrange(slate), **latest()), slate)
 
 
-def latest() -> dict[str, object]:
+def latest() -> dict[str, Any]:
     """What the home page says about the history itself."""
     return {"latest": history.latest(current_user.id), "watched": history.count(current_user.id)}
 
@@ -39,7 +48,7 @@ def logged(answer: Response, slate: Slate) -> Response:
 
     def keep() -> None:
         with app.app_context():
-            recommending.log(slate)
+            slates.log(slate)
 
     answer.call_on_close(keep)
     return answer
@@ -56,13 +65,13 @@ def number(values: MultiDict[str, str], name: str) -> int:
 @blueprint.get("/browse")
 def browse() -> Response:
     """The catalogue by genre, years and order."""
-    chosen = {name: request.args.get(name, "")[:40] for name in ("genre", "years", "sort")}
+    chosen: dict[str, Any] = {name: request.args.get(name, "")[:40] for name in ("genre", "years", "sort")}
     chosen["sort"] = chosen["sort"] or "popular"
     films = catalogue.browse(current_user.id, page=number(request.args, "page"), **chosen)
     return page("viewer/search.html", "results", question="", found=films, chosen=chosen, **_facets())
 
 
-def _facets() -> dict[str, object]:
+def _facets() -> dict[str, Any]:
     """What the form beside the films offers; a fragment is without the form and needs only the orders' names."""
     if wants_fragment():
         return {"sorts": catalogue.SORTS}
@@ -102,10 +111,34 @@ def suggest() -> Response:
     return page("viewer/_options.html", films=cards, pieces=pieces, question=question)
 
 
+@blueprint.get("/wish")
+def wish() -> Response:
+    """Films for a wish in words, by content: nothing is asked outside, so this address may be opened by anybody."""
+    return _granted(wishing.granted(current_user.id, request.args.get("q", "")))
+
+
+@blueprint.post("/wish")
+def ask_model() -> Response:
+    """The same films in a language model's order: it costs, so only a form of ours may ask."""
+    wished = wishing.granted(current_user.id, request.form.get("q", ""), wait=True)
+    return _granted(wished) if wants_fragment() else back("viewer.wish", q=wished.text)
+
+
+def _granted(wished: wishing.Wished) -> Response:
+    answer = page("viewer/wish.html", "wished", wished=wished, examples=EXAMPLES)
+    return logged(answer, wished.slate) if wished.slate is not None else answer
+
+
 @blueprint.get(f"/movies/{FILM}")
 def film(movie_id: int) -> Response:
-    """One film, and the viewer's entry about it."""
-    return page("viewer/film.html", film=catalogue.film(movie_id, current_user.id))
+    """One film, the viewer's entry about it, why it is on their list if it is, and films like it."""
+    viewer = current_user.id
+    return page(
+        "viewer/film.html",
+        film=catalogue.film(movie_id, viewer),
+        because=recommending.because(viewer, movie_id),
+        similar=content.similar(movie_id, viewer, SIMILAR),
+    )
 
 
 @blueprint.get("/posters/v<int(max=9999):version>/<int(max=2147483647):movie_id>.svg")
@@ -113,7 +146,7 @@ def poster(version: int, movie_id: int) -> Response:
     """A film's drawn poster, kept by the browser for ever. An older one's address leads to the present one."""
     drawn = catalogue.movie(movie_id)
     if version != posters.VERSION or request.args.get("f") != drawing.fingerprint(drawn):
-        return redirect(poster_url(drawn))
+        return moved(poster_url(drawn))
     return _svg(drawing.of_film(drawn))
 
 
@@ -121,7 +154,7 @@ def poster(version: int, movie_id: int) -> Response:
 def door(version: int, place: int) -> Response:
     """One of the posters behind the sign-in form."""
     if version != posters.VERSION:
-        return redirect(url_for("viewer.door", version=posters.VERSION, place=place))
+        return moved(url_for("viewer.door", version=posters.VERSION, place=place))
     return _svg(drawing.at_the_door(place))
 
 

@@ -95,6 +95,7 @@ class Engine(ABC):
     summary: ClassVar[str]
     needs: ClassVar[tuple[str, ...]]
     Params: ClassVar[type[AnyParams]] = AnyParams
+    judged_on: ClassVar[int | None] = None  # asked about so many viewers only, where each question costs; None: all
 
     def __init__(self, params: AnyParams | None = None) -> None:
         self.params: Any = params if params is not None else self.Params()
@@ -106,9 +107,20 @@ class Engine(ABC):
         """Knobs whose best default depends on the size of the data; a value the person sets wins."""
         return {}
 
+    @classmethod
+    def lacks(cls) -> str:
+        """What has to be set up outside before it can be trained here, as a phrase; empty for most engines."""
+        return ""
+
     def parts(self) -> tuple[int, ...]:
         """Numbers of the finished runs that `use` must hand over before `fit`; none for most engines."""
         return ()
+
+    def check(self, kinds: Mapping[int, type[Engine]]) -> None:
+        """Whether these knobs can be trained here, asked before anything is loaded or queued.
+
+        `kinds` are the engines of the runs that `parts` named. Raises EngineError with a sentence about the parts.
+        """
 
     def use(self, parts: Mapping[int, Engine]) -> None:
         """Take the fitted engines of the runs that `parts` named. They were trained on nothing that is held out.

@@ -1,4 +1,4 @@
-"""What everybody watches, the recent counting more: the floor every engine must beat and the cold viewer's fallback."""
+"""What everybody watches, of late if wished: the floor every engine must beat and the cold viewer's fallback."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from movierec.engines.base import (
     EngineError,
     NotFitted,
     Params,
+    Reason,
     Report,
     ScoringEngine,
     Validate,
@@ -29,11 +30,11 @@ class PopularityParams(Params):
     """How fast fame fades, and how much of it counts at all."""
 
     half_life_days: float = Field(
-        6_000,
-        ge=1,
+        0,
+        ge=0,
         le=100_000,
         title="Half-life in days",
-        description="A view this much older than the newest one counts half.",
+        description="A view this much older than the newest one counts half; 0: all views count alike.",
     )
     minimum_events: int = Field(
         5,
@@ -46,11 +47,14 @@ class PopularityParams(Params):
 
 @register(
     "popularity",
-    title="Popular lately",
-    summary="Counts views, recent ones more. Needs no history, so it also serves viewers nobody knows yet.",
+    title="Popular",
+    summary="Counts views, recent ones more if you like. Needs no history, so it also serves viewers nobody knows yet.",
 )
 class Popularity(ScoringEngine):
-    """Decayed counts: score = sum of 0.5 ** (age / half-life), age relative to the newest event of the data."""
+    """Score = sum over views of 0.5 ** (age / half-life), age relative to the newest event; plain counts without one.
+
+    Plain by default: on validation no half-life was clearly better on either data set it was tried on.
+    """
 
     Params = PopularityParams
 
@@ -63,9 +67,11 @@ class Popularity(ScoringEngine):
         if not data.n_events:
             raise EngineError("There is nothing to learn from: the data has no views.")
         report(0, 1)
-        age = (data.times.max() - data.times) / DAY  # (E,)
-        weight = np.exp2(-age / self.params.half_life_days)
-        row = np.bincount(data.items, weights=weight, minlength=data.n_items + 1)  # (N + 1,)
+        weight = None
+        if self.params.half_life_days:
+            age = (data.times.max() - data.times) / DAY  # (E,)
+            weight = np.exp2(-age / self.params.half_life_days)
+        row = np.bincount(data.items, weight, data.n_items + 1).astype(np.float64)  # (N + 1,)
         rare = data.popularity < self.params.minimum_events
         row[rare] -= row.max() + 1
         self._row, self.index = row.astype(np.float32), data.index
@@ -77,7 +83,12 @@ class Popularity(ScoringEngine):
 
     def why(self, history: History) -> str:
         """The same reason for everyone."""
-        return "popular lately"
+        return "popular lately" if self.params.half_life_days else "popular with everyone"
+
+    def explain(self, history: History, items: Sequence[int]) -> list[Reason]:
+        """Nothing of a history speaks for these films."""
+        self._known_row()
+        return [Reason(self.why(history)) for _ in items]
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """scores: (N + 1,) float32."""

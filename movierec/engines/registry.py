@@ -90,6 +90,12 @@ def _stand_in(name: str) -> type[Engine]:
     return type("Broken", (Engine,), {"slug": name, "title": name, "summary": "", "needs": ()})
 
 
+def missing(engine: type[Engine]) -> list[str]:
+    """The libraries that training it needs and that are not installed."""
+    return [name for name in engine.needs if importlib.util.find_spec(name) is None]
+
+
 def _absence(engine: type[Engine]) -> str:
-    missing = [name for name in engine.needs if importlib.util.find_spec(name) is None]
-    return f"{', '.join(missing)} not installed: pip install {' '.join(missing)}" if missing else ""
+    if libraries := missing(engine):
+        return f"{', '.join(libraries)} not installed: pip install {' '.join(libraries)}"
+    return engine.lacks()

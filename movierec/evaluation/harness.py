@@ -1,55 +1,58 @@
-"""The judge: asks an engine for every held-out film in batches and keeps one value a viewer and metric.
+"""The judge: asks an engine for every held-out film, with whole and with shortened histories, and keeps the answers.
 
-Letters: P targets (one a viewer), B viewers in a batch, N items (0 = padding), M drawn candidates.
-Stability: `validator`, `evaluate`, `Scorecard` and `Measure` are public.
+Letters: U viewers asked, T targets (one or more a viewer), N items (0 = padding).
+Stability: `validator`, `evaluate`, `compare`, `Films`, `Scorecard` and `Measure` are public.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from movierec.dataset import Dataset, History, Holdout, Ints, Targets
-from movierec.engines.base import BadState, Engine, Pick, ScoringEngine, Validate
-from movierec.evaluation import metrics
+from movierec.dataset import Holdout
+from movierec.engines.base import Engine, Validate
+from movierec.evaluation import beyond, metrics
 from movierec.evaluation import protocol as protocols
-from movierec.evaluation.scorecard import Measure, Scorecard, compare
+from movierec.evaluation.asking import Answers, Asked, Progress, Question, answers
+from movierec.evaluation.beyond import Films
+from movierec.evaluation.pairs import compare
+from movierec.evaluation.scorecard import K, Measure, Scorecard
+from movierec.evaluation.segments import segments
 
 Values = npt.NDArray[np.float64]
-Progress = Callable[[int, int], None]
 
-__all__ = ["Measure", "Scorecard", "compare", "evaluate", "fingerprint", "validator"]
+__all__ = ["Films", "Measure", "Scorecard", "compare", "evaluate", "fingerprint", "validator"]
 
-CUTOFFS = (5, 10, 20)
-LISTED = 100  # how far down an engine that only recommends is asked; a target beyond is a miss
-BATCH, CELLS = 256, 8_000_000  # viewers and scores at once: 32 MB of float32, however many viewers there are
-LATENCY_K = 10
+COLD_START = (0, 1, 3, 5, 10)  # events kept of a history
+COLD_VIEWERS = 5_000  # at most so many are asked again, drawn by the seed
+SAMPLE_SEED = 1  # of the viewers that a costly engine is judged on: the same for every such engine
+TIMED_COSTLY = 10  # lists that are timed of an engine that is judged on a sample
 
 
 def validator(holdout: Holdout, *, at_most: int = 10_000, seed: int = 1) -> Validate:
     """What `fit` is handed: judges an engine in its current state on the validation targets, all items as candidates.
 
-    Above `at_most` targets a fixed sample is asked. Without any target each metric is NaN.
+    Above `at_most` viewers a fixed sample is asked. Without any target each metric is NaN. With several targets a
+    viewer HR is any of them, and "recall@10" is told too.
     """
-    targets = holdout.validation
-    if len(targets) > at_most:
-        kept = np.sort(np.random.default_rng(seed).choice(len(targets), at_most, replace=False))
-        targets = Targets(targets.viewers[kept], targets.items[kept])
-    _one_target_each(targets)
+    asked = Asked.of(holdout.validation).sample(at_most, seed)
+    wanted = [("ndcg", 10), ("hr", 10), ("hr", 20)]
+    if any(protocol.several for protocol in protocols.of_split(holdout.split)):
+        wanted.append(("recall", 10))
 
-    def validate(engine: Engine) -> dict[str, float]:
-        ranks = _ranks(engine, holdout.train, targets, None, None)
-        if not ranks.size:
-            return {"ndcg@10": np.nan, "hr@10": np.nan, "hr@20": np.nan}
+    def validate(engine: Engine) -> Mapping[str, float]:
+        chosen = asked if engine.judged_on is None else asked.sample(engine.judged_on, SAMPLE_SEED)
+        if not len(chosen):
+            return {f"{name}@{k}": np.nan for name, k in wanted}
+        ranks = metrics.places(chosen.owners, answers(engine, Question(holdout.train, chosen)).bases)
         return {
-            "ndcg@10": float(metrics.ndcg(ranks, 10).mean()),
-            "hr@10": float(metrics.hit_rate(ranks, 10).mean()),
-            "hr@20": float(metrics.hit_rate(ranks, 20).mean()),
+            f"{name}@{k}": float(metrics.SEVERAL[name](chosen.owners, ranks, len(chosen), k).mean())
+            for name, k in wanted
         }
 
     return validate
@@ -60,25 +63,45 @@ def evaluate(
     holdout: Holdout,
     protocol: str = protocols.DEFAULT,
     *,
+    films: Films | None = None,
+    sample: int | None = None,
     seed: int = 1,
-    progress: Progress | None = None,
+    progress: Progress = lambda done, total: None,
     timed: int = 100,
 ) -> Scorecard:
-    """Judge a fitted engine on the test targets. `progress(done, total)` counts viewers and may raise.
+    """Judge a fitted engine on the test targets. `progress(done, total)` counts questions and may raise.
 
-    `seed` decides the bootstrap and which `timed` viewers the latency is measured on; what is asked is the protocol's.
-    Raises BadState where the engine answers with something that is no answer.
+    `sample` viewers are asked instead of all (default: what the engine says, `judged_on`); segments and the
+    cold-start curve, which asks everybody five times more, are then left out. `seed` decides the bootstrap and which
+    `timed` viewers the latency is measured on; what is asked is the protocol's. Raises BadState where the engine
+    answers with something that is no answer.
     """
-    how = _protocol(protocol, holdout)
-    _one_target_each(holdout.test)
-    ranks = _ranks(engine, holdout.test_history, holdout.test, how.candidates(holdout), progress)
+    how, known = _protocol(protocol, holdout), films or Films()
+    everybody = Asked.of(holdout.test)
+    sample = engine.judged_on if sample is None else sample
+    asked = everybody if sample is None else everybody.sample(sample, SAMPLE_SEED)
+    drawn = how.candidates(holdout)
+    question = Question(
+        holdout.test_history,
+        asked,
+        drawn=None if drawn is None else drawn[asked.rows],
+        listed=0 if how.drawn else K,
+    )
+    curve = _shortened(holdout, asked) if sample is None and not how.drawn else asked.only(np.zeros(0, dtype=int))
+    told = _Told(progress, len(asked) + len(COLD_START) * len(curve))
+    given = answers(engine, question, told.more)
     return Scorecard(
         how.id,
         fingerprint(holdout),
-        holdout.train.viewer_ids[holdout.test.viewers],
-        {(name, k): metric(ranks, k) for name, metric in metrics.METRICS.items() for k in CUTOFFS},
-        _latencies(engine, holdout, timed, seed),
-        seed,
+        holdout.train.viewer_ids[asked.viewers],
+        asked.owners,
+        given.bases,
+        segments=segments(holdout, asked, known) if sample is None else {},
+        kept=_cold_start(engine, holdout, asked, curve, told.more),
+        **({} if how.drawn else _beyond(given, holdout, known)),
+        latency_ms=_latencies(engine, holdout, asked, timed if sample is None else min(timed, TIMED_COSTLY), seed),
+        sample=len(asked) if len(asked) < len(everybody) else 0,
+        seed=seed,
     )
 
 
@@ -90,6 +113,17 @@ def fingerprint(holdout: Holdout) -> str:
     return digest.hexdigest()
 
 
+class _Told:
+    """The progress over several rounds of questions."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self.progress, self.total, self.before = progress, total, 0
+
+    def more(self, done: int, of: int) -> None:
+        self.progress(self.before + done, self.total)
+        self.before += of if done == of else 0
+
+
 def _protocol(name: str, holdout: Holdout) -> protocols.Protocol:
     how = protocols.get(name)
     if how.split != holdout.split:
@@ -97,100 +131,46 @@ def _protocol(name: str, holdout: Holdout) -> protocols.Protocol:
     return how
 
 
-def _one_target_each(targets: Targets) -> None:
-    if np.unique(targets.viewers).size != len(targets):
-        raise ValueError("several targets a viewer: no metric here is defined for that")
+def _shortened(holdout: Holdout, asked: Asked) -> Asked:
+    """Whose histories are cut short: viewers long enough for every point, so that the curve compares like with like."""
+    lengths = np.diff(holdout.test_history.offsets)[asked.viewers]
+    return asked.only(np.flatnonzero(lengths >= max(COLD_START))).sample(COLD_VIEWERS, SAMPLE_SEED)
 
 
-def _batches(targets: int, n_items: int) -> Iterator[slice]:
-    size = max(1, min(BATCH, CELLS // (n_items + 1)))
-    return (slice(start, min(start + size, targets)) for start in range(0, targets, size))
+def _cold_start(engine: Engine, holdout: Holdout, asked: Asked, curve: Asked, progress: Progress) -> dict[int, Values]:
+    """Events kept -> (T,) bases; NaN where the viewer is not asked again. What was seen is still no candidate."""
+    found = {}
+    for kept in COLD_START if len(curve) else ():
+        question = Question(holdout.test_history, curve, kept=kept)
+        bases = np.full(len(holdout.test), np.nan)
+        bases[curve.rows] = answers(engine, question, progress).bases
+        found[kept] = bases[asked.rows]
+    return found
 
 
-def _ranks(
-    engine: Engine, seen: Dataset, targets: Targets, candidates: Ints | None, progress: Progress | None
-) -> Values:
-    """(P,) rank of each target among its candidates: drawn ones, or all items the viewer has not seen."""
-    if engine.index is not None and engine.index.sha256 != seen.index.sha256:
-        raise BadState(f"{_name(engine)} knows another catalogue than the one it is judged on.")
-    rank = _ranks_by_score if isinstance(engine, ScoringEngine) else _ranks_by_list
-    ranks = np.empty(len(targets))
-    for rows in _batches(len(targets), seen.n_items):
-        histories = [seen.history(int(viewer)) for viewer in targets.viewers[rows]]
-        drawn = None if candidates is None else candidates[rows]
-        ranks[rows] = rank(engine, histories, targets.items[rows], drawn, seen.n_items)
-        if progress is not None:
-            progress(rows.stop, len(targets))
-    return ranks
+def _beyond(given: Answers, holdout: Holdout, films: Films) -> dict[str, Any]:
+    """What the lists are like, as a Scorecard's `beyond` and `overall`."""
+    lists, n_items, popularity = given.lists, holdout.train.n_items, holdout.train.popularity
+    return {
+        "beyond": {
+            "novelty": beyond.novelty(lists, popularity),
+            "percentile": beyond.percentile(lists, popularity),
+            "diversity": beyond.diversity(lists, films.genre_table(n_items)[1]),
+        },
+        "overall": {"coverage": beyond.coverage(lists, n_items), "gini": beyond.gini(lists, n_items)},
+    }
 
 
-def _ranks_by_score(
-    engine: Any, histories: Sequence[History], wanted: Ints, drawn: Ints | None, n_items: int
-) -> Values:
-    table = np.asarray(engine.scores(histories))  # (B, N + 1)
-    if table.shape != (len(histories), n_items + 1):
-        expected = (len(histories), n_items + 1)
-        raise BadState(f"{_name(engine)} gave scores of shape {table.shape}, not {expected}.")
-    if not np.isfinite(table[:, 1:]).all():
-        raise BadState(f"{_name(engine)} gave a score that is not a finite number.")
-    rows = np.arange(len(histories))
-    goal = table[rows, wanted][:, None]  # (B, 1)
-    if drawn is not None:
-        given = np.take_along_axis(table, drawn, axis=1)  # (B, M)
-        real = drawn > 0
-        return metrics.rank(((given > goal) & real).sum(1), ((given == goal) & real).sum(1))
-    higher, tied = table > goal, table == goal  # (B, N + 1)
-    out = (
-        np.concatenate([rows, np.repeat(rows, [len(history) for history in histories]), rows]),
-        np.concatenate([np.zeros_like(rows), *(history.items for history in histories), wanted]),
-    )
-    higher[out] = tied[out] = False  # padding, what was seen, the target itself
-    return metrics.rank(np.count_nonzero(higher, axis=1), np.count_nonzero(tied, axis=1))
-
-
-def _ranks_by_list(engine: Any, histories: Sequence[History], wanted: Ints, drawn: Ints | None, n_items: int) -> Values:
-    """Rank = place in the engine's own list; drawn candidates are asked for by excluding all other items."""
-    exclude = None
-    if drawn is not None:
-        asked = np.column_stack([drawn, wanted])
-        exclude = [np.setdiff1d(np.arange(1, n_items + 1), row) for row in asked]
-    lists = engine.recommend(histories, LISTED, exclude)
-    if len(lists) != len(histories):
-        raise BadState(f"{_name(engine)} gave {len(lists)} lists for {len(histories)} viewers.")
-    ranks = np.full(len(histories), np.inf)
-    for row, picks in enumerate(lists):
-        barred = histories[row].items if exclude is None else np.union1d(histories[row].items, exclude[row])
-        items = _checked(engine, picks, barred, n_items)
-        ranks[row] = next(iter(np.flatnonzero(items == wanted[row])), np.inf)
-    return ranks
-
-
-def _checked(engine: Engine, picks: Sequence[Pick], barred: Ints, n_items: int) -> Ints:
-    """Items of one list. What the contract forbids is refused: forgiving it would pay for a fault."""
-    items = np.array([pick.item for pick in picks], dtype=np.int64)
-    if not np.isfinite([pick.score for pick in picks]).all():
-        raise BadState(f"{_name(engine)} gave a score that is not a finite number.")
-    if items.size > LISTED or np.unique(items).size != items.size:
-        raise BadState(f"{_name(engine)} gave a list with repeats or more films than asked for.")
-    if ((items < 1) | (items > n_items)).any() or np.isin(items, barred).any():
-        raise BadState(f"{_name(engine)} recommended a film that is unknown, seen or excluded.")
-    return items
-
-
-def _latencies(engine: Engine, holdout: Holdout, timed: int, seed: int) -> Values:
+def _latencies(engine: Engine, holdout: Holdout, asked: Asked, timed: int, seed: int) -> Values:
     """Milliseconds of one recommendation for one viewer, over a sample of test viewers, after one unmeasured call."""
-    viewers, many = holdout.test.viewers, min(timed, len(holdout.test))
+    viewers, many = asked.viewers, min(timed, len(asked))
     sample = np.random.default_rng(seed).choice(viewers, many, replace=False) if many else viewers[:0]
     histories = [holdout.test_history.history(int(viewer)) for viewer in sample]
     for history in histories[:1]:
-        engine.recommend([history], LATENCY_K)
+        engine.recommend([history], K)
     took = []
     for history in histories:
         start = time.perf_counter()
-        engine.recommend([history], LATENCY_K)
+        engine.recommend([history], K)
         took.append((time.perf_counter() - start) * 1000)
     return np.array(took, dtype=np.float64)
-
-
-def _name(engine: Engine) -> str:
-    return getattr(engine, "title", type(engine).__name__)

@@ -1,7 +1,7 @@
-"""How numbers are made: the splits, the candidates, and the registry of protocols that name both.
+"""How numbers are made: the candidates, and the registry of protocols that name split and candidates.
 
 A new protocol is one entry in `PROTOCOLS` and, where its split is new, one function in `SPLITS`; callers don't change.
-Letters: U viewers, P targets, M drawn candidates, E events.
+Letters: U viewers, P targets, M drawn candidates.
 """
 
 from __future__ import annotations
@@ -13,6 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from movierec.dataset import Dataset, Holdout, Ints, Targets
+from movierec.evaluation.splits import split_loo, split_ratio, split_time
+
+__all__ = [
+    "DEFAULT", "PROTOCOLS", "SPLITS", "Protocol", "UnknownProtocol", "UnknownSplit",
+    "draw_unseen", "get", "of_split", "split", "split_as", "split_loo", "split_ratio", "split_time",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,7 @@ class Protocol:
     easier: bool = False  # figures look far better than under full ranking; always labelled so
     drawn: int = 0  # candidates drawn beside the target; 0: all unseen items
     seed: int = 0  # of the draw; part of the protocol, so every engine meets the same candidates
+    several: bool = False  # a viewer may have several targets; recall is measured then
 
     def candidates(self, holdout: Holdout) -> Ints | None:
         """(P, M) items to rank each test target among, 0 where fewer are left; None: all unseen items."""
@@ -35,25 +42,8 @@ class UnknownProtocol(ValueError):
     """No protocol of that id is in the house."""
 
 
-def split_loo(data: Dataset) -> Holdout:
-    """Leave one out: each viewer's last event is test, the one before validation, the rest train.
-
-    Two events: one train, one test. One event: train only. Time order is the data set's own (stable).
-    """
-    counts = np.diff(data.offsets)
-    last = data.offsets[1:] - 1
-    tested, validated = np.flatnonzero(counts >= 2), np.flatnonzero(counts >= 3)
-    seen_at_test = np.ones(data.n_events, dtype=bool)  # (E,)
-    seen_at_test[last[tested]] = False
-    trained = seen_at_test.copy()
-    trained[last[validated] - 1] = False
-    return Holdout(
-        split="loo",
-        train=data.select(trained),
-        validation=_targets(validated, data.items[last[validated] - 1]),
-        test_history=data.select(seen_at_test),
-        test=_targets(tested, data.items[last[tested]]),
-    )
+class UnknownSplit(ValueError):
+    """No split of that name is in the house."""
 
 
 def draw_unseen(holdout: Holdout, drawn: int, seed: int) -> Ints:
@@ -73,17 +63,13 @@ def draw_unseen(holdout: Holdout, drawn: int, seed: int) -> Ints:
     return table
 
 
-def _targets(viewers: Ints, items: Ints) -> Targets:
-    return Targets(viewers.astype(np.int32), items.astype(np.int32))
-
-
 def _targets_by_viewer(targets: Targets) -> dict[int, npt.NDArray[np.integer]]:
     """Viewer row -> the items held back for them."""
     viewers, starts = np.unique(targets.viewers, return_index=True)
     return dict(zip(viewers.tolist(), np.split(targets.items, starts[1:]), strict=True)) if viewers.size else {}
 
 
-SPLITS: dict[str, Callable[[Dataset], Holdout]] = {"loo": split_loo}
+SPLITS: dict[str, Callable[[Dataset], Holdout]] = {"loo": split_loo, "time": split_time, "ratio": split_ratio}
 
 PROTOCOLS: dict[str, Protocol] = {
     entry.id: entry
@@ -102,6 +88,20 @@ PROTOCOLS: dict[str, Protocol] = {
             drawn=100,
             seed=100,
         ),
+        Protocol(
+            "time-full",
+            "time",
+            "All that was watched after one date is held out, the last tenth of all views, and ranked among all films "
+            "the viewer had not seen by then. The only one in which nobody's future is known.",
+            several=True,
+        ),
+        Protocol(
+            "ratio-full",
+            "ratio",
+            "A tenth of each viewer's films, drawn by chance, is held out and ranked among all films they had not "
+            "seen. For comparison with tables of collaborative filtering; the order of watching is lost.",
+            several=True,
+        ),
     )
 }
 
@@ -115,6 +115,18 @@ def get(protocol: str) -> Protocol:
     return PROTOCOLS[protocol]
 
 
+def of_split(split: str) -> list[Protocol]:
+    """The protocols that judge a training on that split; the full ranking first."""
+    return [protocol for protocol in PROTOCOLS.values() if protocol.split == split]
+
+
 def split(data: Dataset, protocol: str = DEFAULT) -> Holdout:
     """`data` split as that protocol wants it."""
-    return SPLITS[get(protocol).split](data)
+    return split_as(data, get(protocol).split)
+
+
+def split_as(data: Dataset, name: str) -> Holdout:
+    """`data` split in the way of that name. Raises UnknownSplit, which names those there are."""
+    if name not in SPLITS:
+        raise UnknownSplit(f"There is no split {name!r}. There are: {', '.join(SPLITS)}.")
+    return SPLITS[name](data)

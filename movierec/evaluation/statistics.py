@@ -1,13 +1,18 @@
-"""How sure a number is: bootstrap intervals, and paired comparisons of two runs.
+"""How sure a number is: bootstrap intervals, and paired comparisons of two runs or of all runs shown together.
 
-Letters: P viewers, R resamples, D distinct values. Everything is decided by its seed. NaN (nothing to measure for
-that viewer) is left out and out of n.
+Letters: P viewers, R resamples, D distinct values, C columns. Everything is decided by its seed. NaN (nothing to
+measure for that viewer) is left out and out of n.
+
+When is a difference called one? Where three things agree: the bootstrap interval of the mean difference lies on one
+side of zero, Wilcoxon's p, corrected by Holm over all pairs that are shown together, is below 1 - LEVEL, and the
+signed ranks lean to the same side as the mean. The interval says how large; the corrected p guards against finding
+something because many pairs were looked at; the last guards against a few viewers who outweigh all others.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +24,8 @@ Like = npt.ArrayLike
 
 RESAMPLES = 10_000
 LEVEL = 0.95
+UNCLEAR = "no clear difference"
+POWER = 1.959964 + 0.841621  # standard errors: 5 % of false alarms on two sides, found four times in five
 CELLS = 1_000_000  # numbers drawn at once: 8 MB, whatever P and R are
 
 
@@ -40,11 +47,41 @@ class Verdict:
     high: float
     p: float  # Wilcoxon signed-rank, two-sided; of this pair alone
     n: int
+    corrected: float | None = None  # p by Holm over all pairs shown; None: this pair is the only one
+    spread: float = float("nan")  # standard deviation of the viewers' differences
+    agrees: bool = True  # the signed ranks lean to the same side as the mean
 
     @property
     def words(self) -> str:
-        """ "better" or "worse" where the whole interval lies on that side of zero, else "no clear difference"."""
-        return "better" if self.low > 0 else "worse" if self.high < 0 else "no clear difference"
+        """ "better", "worse" or "no clear difference", by the rule that the module states."""
+        sure = self.agrees and (self.p if self.corrected is None else self.corrected) < 1 - LEVEL
+        return "better" if sure and self.low > 0 else "worse" if sure and self.high < 0 else UNCLEAR
+
+    @property
+    def smallest(self) -> float:
+        """The smallest difference that so many viewers show four times in five, in a single comparison."""
+        return POWER * self.spread / math.sqrt(self.n) if self.n else float("nan")
+
+    @property
+    def needed(self) -> int | None:
+        """How many viewers would show the difference seen four times in five; None where none was seen."""
+        if not self.n or not self.difference or math.isnan(self.spread):
+            return None
+        return max(2, math.ceil((POWER * self.spread / self.difference) ** 2))
+
+    def sentence(self, a: str, b: str) -> str:
+        """ "A better by .021 [.004, .038]", whichever is the better one, or "no clear difference"."""
+        if self.words == UNCLEAR:
+            return UNCLEAR
+        better, sign = (a, 1) if self.words == "better" else (b, -1)
+        low, high = sorted((sign * self.low, sign * self.high))
+        return f"{better} better by {digits(sign * self.difference)} [{digits(low)}, {digits(high)}]"
+
+
+def digits(value: float) -> str:
+    """Three digits, no leading zero, a real minus sign: a fourth would be noise."""
+    text = f"{abs(value):.3f}"
+    return ("\u2212" if value < 0 and float(text) else "") + (text[1:] if text.startswith("0.") else text)
 
 
 def bootstrap_mean(values: Like, seed: int = 1, resamples: int = RESAMPLES, level: float = LEVEL) -> Interval:
@@ -59,6 +96,45 @@ def bootstrap_mean(values: Like, seed: int = 1, resamples: int = RESAMPLES, leve
     return Interval(mean, min(float(low), mean), max(float(high), mean), int(known.size))
 
 
+def bootstrap_columns(table: Like, seed: int = 1, resamples: int = RESAMPLES, level: float = LEVEL) -> list[Interval]:
+    """One interval for each column of (P, C): the same resampled viewers for all, drawn once.
+
+    A column's NaN are viewers outside it (of another segment, say): a resample's mean is over those of its viewers
+    who are inside, so that the segment's size varies as it would in another sample of viewers.
+    """
+    values = np.asarray(table, dtype=np.float64)
+    inside = ~np.isnan(values)
+    n, sums = inside.sum(axis=0), np.where(inside, values, 0).astype(np.float32)
+    means = np.empty((resamples, values.shape[1]))
+    start, members = 0, inside.astype(np.float32)
+    for weights in _drawn_weights(values.shape[0], np.random.default_rng(seed), resamples):  # (rows, P)
+        with np.errstate(invalid="ignore"):  # a resample without anybody of a segment says nothing about it
+            means[start : start + len(weights)] = (weights @ sums) / (weights @ members)
+        start += len(weights)
+    found = []
+    for column in range(values.shape[1]):
+        if not n[column]:
+            found.append(Interval(np.nan, np.nan, np.nan, 0))
+            continue
+        own = values[inside[:, column], column]
+        mean = float(own.mean())
+        # no mean is outside the values: what float32 rounds is put right
+        resampled = _known(means[:, column]).clip(own.min(), own.max())
+        low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+        found.append(Interval(mean, min(float(low), mean), max(float(high), mean), int(n[column])))
+    return found
+
+
+def _drawn_weights(viewers: int, generator: np.random.Generator, resamples: int) -> Iterator[npt.NDArray[np.float32]]:
+    """How often each viewer occurs in a resample: (rows, P) float32, at most CELLS numbers at once."""
+    chunk = max(1, CELLS // max(1, viewers))
+    for start in range(0, resamples if viewers else 0, chunk):
+        rows = min(chunk, resamples - start)
+        drawn = generator.integers(0, viewers, size=(rows, viewers), dtype=np.int64)
+        drawn += np.arange(rows)[:, None] * viewers
+        yield np.bincount(drawn.ravel(), minlength=rows * viewers).reshape(rows, viewers).astype(np.float32)
+
+
 def paired(a: Like, b: Like, seed: int = 1, resamples: int = RESAMPLES, level: float = LEVEL) -> Verdict:
     """a against b, one value a viewer in the same order; viewers that either lacks (NaN) are left out.
 
@@ -69,11 +145,31 @@ def paired(a: Like, b: Like, seed: int = 1, resamples: int = RESAMPLES, level: f
         raise ValueError(f"a pair needs two rows of equal length, not {left.shape} and {right.shape}")
     differences = _known(left - right)
     mean, low, high, n = bootstrap_mean(differences, seed, resamples, level)
-    return Verdict(mean, low, high, wilcoxon(differences), n)
+    p, lean = signed_ranks(differences)
+    spread = float(differences.std(ddof=1)) if n > 1 else float("nan")
+    return Verdict(mean, low, high, p, n, spread=spread, agrees=lean * mean >= 0)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values corrected for looking at all of them (Holm 1979), in the same order; NaN stays and doesn't count."""
+    corrected = [float("nan")] * len(p_values)
+    order = sorted((p, place) for place, p in enumerate(p_values) if not math.isnan(p))
+    highest = 0.0
+    for rank, (p, place) in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * p))
+        corrected[place] = highest
+    return corrected
 
 
 def wilcoxon(differences: Like) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test, zeros dropped. 1 where all are zero, NaN where there is none.
+    """The p of `signed_ranks`."""
+    return signed_ranks(differences)[0]
+
+
+def signed_ranks(differences: Like) -> tuple[float, float]:
+    """Two-sided p of Wilcoxon's signed-rank test, zeros dropped, and which way the ranks lean (its sign).
+
+    p is 1 where all are zero, NaN where there is none; nothing leans then.
 
     Exact up to 50 differences without ties, else by the normal law with the variance corrected for ties. Differences
     are rounded to 12 digits first: ties must not be broken by the last bit of a logarithm.
@@ -83,14 +179,15 @@ def wilcoxon(differences: Like) -> float:
     moved = rounded[rounded != 0]
     n = moved.size
     if not n:
-        return 1.0 if rounded.size else float("nan")
+        return (1.0 if rounded.size else float("nan")), 0.0
     _, group, ties = np.unique(np.abs(moved), return_inverse=True, return_counts=True)
     ranks = (np.cumsum(ties) - (ties - 1) / 2)[group]  # ties share their mean rank, from 1
     rise = float(ranks[moved > 0].sum())
+    lean = rise - n * (n + 1) / 4
     if n <= 50 and ties.size == n:
-        return _exact_p(int(rise), n)
+        return _exact_p(int(rise), n), lean
     variance = n * (n + 1) * (2 * n + 1) / 24 - float((ties.astype(np.float64) ** 3 - ties).sum()) / 48
-    return math.erfc(abs(rise - n * (n + 1) / 4) / math.sqrt(2 * variance))
+    return math.erfc(abs(lean) / math.sqrt(2 * variance)), lean
 
 
 def _exact_p(rise: int, n: int) -> float:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 import secrets
 from datetime import datetime, timedelta
 
+from flask import current_app
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -17,6 +20,7 @@ from movierec.tables import ROLES, Session, Setting, User, now
 SETUP = "setup_link"
 SETUP_VALID = timedelta(hours=1)
 WRONG = "Name or password is wrong."
+SHORTEST_FORM_KEY = 32  # characters: 128 random bits in hexadecimal digits
 REGISTERING = " registering"  # in the throttle; no name's key, as keys have no space in front
 
 
@@ -40,6 +44,7 @@ def register(name: str, password: str, address: str) -> User:
     """A visitor makes an account. Raises Forbidden where registration is off, TooMany, and what `create` raises."""
     if not settings.registration_open():
         raise Forbidden("Registration is off on this site. Ask its administrator for an account.")
+    passwords.check(password, names.clean(name)[0])  # what is refused at once is no try
     throttle.admit(REGISTERING, address)
     return create(name, password)
 
@@ -85,27 +90,58 @@ def change_password(viewer: sessions.Viewer, current: str, new: str, address: st
     _store(viewer.id, _hashed(new), keep=viewer.token_sha256)
 
 
-def reset_password(user_id: int) -> str:
-    """A new random password, told once; every session of the person ends. Raises NotFound."""
+def create_with_password(name: str, role: str, *, demo: bool, form: str) -> tuple[User, str]:
+    """A new person and a random password, told once. The same form sent twice makes one person and tells the same.
+
+    Raises what `create` raises.
+    """
+    password = random_password(f"create {name}", form)
+    try:
+        return create(name, password, role, demo=demo), password
+    except Conflict:
+        user = db.session.execute(select(User).where(User.name_key == names.clean(name)[1])).scalar_one_or_none()
+        if user is None or user.role != role or not _matches(user.password_hash, password):
+            raise
+        return user, password
+
+
+def reset_password(user_id: int, form: str = "") -> str:
+    """A new random password, told once; every session of the person ends. The same form sent twice tells the same.
+
+    Raises NotFound.
+    """
     get(user_id)
-    password = random_password()
+    password = random_password(f"reset {user_id}", form)
     _store(user_id, _hashed(password))
     return password
 
 
-def random_password() -> str:
-    """One to be told once and changed: 96 random bits in 16 letters, digits, - and _."""
-    return secrets.token_urlsafe(12)
+def random_password(what: str = "", form: str = "") -> str:
+    """One to be told once and changed: 96 random bits in 16 letters, digits, - and _.
+
+    With `form`, the random key that a page puts into its form, it follows from that key and the site's secret: where a
+    form is sent twice it does not matter which answer is seen.
+    """
+    if len(form) < SHORTEST_FORM_KEY:
+        return secrets.token_urlsafe(12)
+    secret = str(current_app.config["SECRET_KEY"]).encode()
+    made = hmac.digest(secret, f"password\0{what}\0{form}".encode("utf-8", "surrogatepass"), "sha256")
+    return base64.urlsafe_b64encode(made[:12]).decode()
 
 
 def set_role(user_id: int, role: str) -> User:
-    """Takes effect at the person's next request. Raises Conflict for the last administrator."""
+    """Takes effect at the person's next request, which also renews the token of the session.
+
+    Raises Refused, NotFound, or Conflict for the last administrator.
+    """
     if role not in ROLES:
         raise Refused(f"{role!r} is no role. There are: {', '.join(ROLES)}.", field="role")
-    with writing():
+    with writing() as session:
         user = _in(user_id)
         if user.role == "admin" and role != "admin":
             _keep_one_administrator(user)
+        if user.role != role:
+            session.execute(update(Session).where(Session.user_id == user_id).values(renew=True))
         user.role = role
     return user
 

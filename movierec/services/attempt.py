@@ -44,6 +44,7 @@ class Attempt:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._pulse, name=f"pulse-{run_id}", daemon=True)
         self._points: list[dict[str, Any]] = []
+        self._pointed = False  # whether the first point of a curve is written: from then on there is something to keep
         self._untold: dict[str, Any] = {}  # columns of the row, as they are to be told
         self._phase = "reading"
         self._written = 0.0
@@ -87,13 +88,17 @@ class Attempt:
             raise Cancelled(keep=self.wanted == "keep")
 
     def report(self, step: int, total: int, **metrics: float) -> None:
-        """The engine's Report: the progress is written twice a second, points of the curves are never left out."""
+        """The engine's Report: the progress is written twice a second, points of the curves are never left out.
+
+        The first point is written at once, for it tells that there is something to keep.
+        """
         self.check()
         self._untold |= {"step": step, "total": total}
         self._points += [_point(self.run_id, name, step, value) for name, value in metrics.items()]
         if self.listen is not None:
             self.listen(self._phase, step, total, metrics)
-        if time.monotonic() - self._written >= REPORT_EVERY:
+        first = bool(self._points) and not self._pointed
+        if first or time.monotonic() - self._written >= REPORT_EVERY:
             self.flush()
 
     def flush(self) -> None:
@@ -104,6 +109,7 @@ class Attempt:
         try:
             if not self._write(self._points, wait=False, **self._untold):
                 self.wanted = "discard"
+            self._pointed = self._pointed or bool(self._points)
             self._points, self._untold = [], {}
         except OperationalError as error:
             if not busy(error):

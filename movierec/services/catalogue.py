@@ -67,8 +67,9 @@ class Source:
 
     name: str
     simulated: bool
-    movies: int
+    movies: int  # that have views in it
     events: int
+    catalogue: int  # all films, those without a view too
 
 
 _COLUMNS = (Movie.id, Movie.title, Movie.year, Movie.genres, Movie.directors, Movie.runtime)
@@ -191,7 +192,10 @@ def movie(movie_id: int) -> Movie:
 
 def source() -> Source | None:
     """The data set in use; None while nothing is imported."""
+    # Ranks have no gaps: the last one counts the films, and it is one step in an index.
+    # Ranks have no gaps: the last one counts the films, and it is one step in an index.
+    films = select(func.coalesce(func.max(Movie.rank), 0)).scalar_subquery()
     row = db.session.execute(
-        select(Snapshot.source, Snapshot.simulated, Snapshot.movies, Snapshot.events).where(Snapshot.active)
+        select(Snapshot.source, Snapshot.simulated, Snapshot.movies, Snapshot.events, films).where(Snapshot.active)
     ).first()
     return None if row is None else Source(*row)

@@ -14,9 +14,9 @@ from sqlalchemy import func, select
 from movierec import artifacts, config
 from movierec.artifacts import ArtifactError
 from movierec.extensions import BadDatabase, db, redis
-from movierec.services import accounts, jobs, serving, settings, snapshots, storage
+from movierec.services import accounts, jobs, llm, runs, serving, settings, snapshots, storage
 from movierec.services.errors import Unavailable
-from movierec.tables import Run, User
+from movierec.tables import Run, User, now
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 LEAST_DISK, SOME_DISK = 200 * 2**20, 2 * 2**30  # bytes: below the first nothing works, a training may need the second
@@ -38,7 +38,7 @@ def examine(app: Flask) -> list[Check]:
     database = list(_database(app))
     checks += database
     if all(check.state == OK for check in database):
-        checks += [_data(), *_on_air(app), *_people(app)]
+        checks += [_data(), _runs(), *_on_air(app), _language_model(), *_people(app)]
     return checks
 
 
@@ -53,12 +53,13 @@ def _folders(app: Flask) -> Iterator[Check]:
         else:
             yield _room(name, folder)
     instance = Path(app.config["INSTANCE_DIR"])
-    private = (instance, instance / "secret_key", storage.path_of(app))
-    open_ones = [str(path) for path in private if path.exists() and path.stat().st_mode & 0o077]
+    private = [instance, storage.path_of(app), *sorted(instance.rglob("*"))]
+    open_ones = dict.fromkeys(str(path) for path in private if path.exists() and path.stat().st_mode & 0o077)
     if open_ones:
-        yield Check("permissions", WARN, f"Others on this machine can read {', '.join(open_ones)}: chmod go= them.")
+        named = ", ".join(list(open_ones)[:3]) + (f" and {len(open_ones) - 3} more" if len(open_ones) > 3 else "")
+        yield Check("permissions", WARN, f"Others on this machine can read {named}: `chmod -R go= {instance}`.")
     else:
-        yield Check("permissions", OK, "Only this account can read the database and the secret key.")
+        yield Check("permissions", OK, "Only this account can read the database, the secret key and the queue.")
 
 
 def _room(name: str, folder: Path) -> Check:
@@ -99,9 +100,11 @@ def _queue(app: Flask) -> Iterator[Check]:
         return
     yield _eviction()
     if queue.workers:
-        yield Check("worker", OK, f"{queue.workers} alive, {queue.busy} busy; {queue.waiting} trainings wait.")
+        beat = f"last heard of {queue.last_beat or 0:.0f} s ago"
+        yield Check("worker", OK, f"{queue.workers} alive ({beat}), {queue.busy} busy; {queue.waiting} trainings wait.")
     else:
-        yield Check("worker", WARN, "No worker is alive, so nothing is trained: start one with `flask worker`.")
+        gone = "" if queue.last_beat is None else f" (the last one was heard of {queue.last_beat:.0f} s ago)"
+        yield Check("worker", WARN, f"No worker is alive{gone}, so nothing is trained: start one with `flask worker`.")
 
 
 def _eviction() -> Check:
@@ -147,6 +150,20 @@ def _data() -> Check:
     return Check("data", OK, f"{snapshot.source}: {snapshot.events:,} events of {snapshot.viewers:,} {kind}, whole.")
 
 
+def _runs() -> Check:
+    """Trainings that are said to run and give no sign of life: without a worker nobody ends them."""
+    active = runs.active()
+    silent = [run for run in active if runs.silent(run)]
+    if not silent:
+        return Check("trainings", OK, f"{len(active)} running or waiting." if active else "None is running or waiting.")
+    names = ", ".join(f"{run.engine} #{run.id}" for run in silent)
+    heard = max((now() - run.heartbeat_at).total_seconds() for run in silent if run.heartbeat_at)
+    return Check(
+        "trainings", WARN, f"Nothing was heard of {names} for {heard:.0f} s: a worker ends it within half a minute "
+        "(`flask worker`), or `flask sweep` does.",
+    )  # fmt: skip
+
+
 def _on_air(app: Flask) -> Iterator[Check]:
     root = Path(app.config["MODELS_DIR"])
     run = db.session.get(Run, serving.on_air().run_id or 0)
@@ -173,6 +190,21 @@ def _artifact(root: Path, run: Run) -> Check:
             "on air", FAIL, f"{run.engine} #{run.id} was changed after it was saved ({error}): put another on air."
         )
     return Check("on air", OK, f"{run.engine} #{run.id}, every byte as it was saved.")
+
+
+def _language_model() -> Check:
+    name, state = "language model", llm.status()
+    if state.off:
+        return Check(name, OK, "Switched off: `flask llm on` lets viewers ask it again.")
+    if state.problem:
+        return Check(name, WARN if llm.wanted() else OK, f"Not in use: {state.problem}")
+    if state.demo:
+        return Check(name, WARN, "Its answers are a demo's: LLM_PROVIDER=stub is set.")
+    if state.breaker.name != "closed":
+        return Check(name, WARN, f"{state.host} failed again and again and is left alone: `flask llm try` says why.")
+    if state.spent.calls >= state.caps.site_calls or state.spent.tokens >= state.caps.site_tokens:
+        return Check(name, WARN, "Today's budget of the site is used up: LLM_SITE_CALLS and LLM_SITE_TOKENS set it.")
+    return Check(name, OK, f"{state.model} at {state.host}; `flask llm try` asks it.")
 
 
 def _people(app: Flask) -> Iterator[Check]:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import func, select, true, update
 
 from movierec.extensions import db
+from movierec.services import content
 from movierec.sources import titles
 from movierec.sources.base import Rejects, SourceMovie
 from movierec.sources.metadata import FILE, Facts, Metadata
@@ -132,6 +133,7 @@ def swap(session: Any, plan: Plan) -> Change:
         run("DELETE FROM movies WHERE id = ?", [(movie_id,) for movie_id in gone])
     if kept:
         _keep(session, kept, len(plan.rows))
+    content.changed(session)
     return Change(kept=len(kept), removed=len(gone), moved=moved)
 
 
@@ -217,6 +219,7 @@ def enrich(session: Any, added: Enrichment) -> None:
     """Put it beside the films, inside the caller's writing transaction."""
     if added.changes:
         session.execute(update(Movie), added.changes)
+        content.changed(session)
 
 
 def _alike(movie: Any, found: Facts) -> bool:

@@ -40,7 +40,7 @@ def first_data(progress: Progress = silent) -> list[str]:
         path = download(PREFERRED[0], progress, within=PATIENCE)
         return [*said, _sentence(importing.import_source(path, progress))]
     except ServiceError as error:
-        said.append(f"{PREFERRED[0]} could not be fetched: {error.message}")
+        said.append(f"Nothing was downloaded: {error.message}")
     return [*said, _sentence(importing.import_starter(progress))]
 
 

@@ -10,15 +10,16 @@ from sqlalchemy import func, select, update
 from movierec.dataset import Holdout
 from movierec.engines import registry
 from movierec.evaluation import harness
-from movierec.evaluation.scorecard import Scorecard, compare
-from movierec.evaluation.statistics import Verdict
+from movierec.evaluation.pairs import compare
+from movierec.evaluation.scorecard import Scorecard
+from movierec.evaluation.statistics import Verdict, digits
 from movierec.extensions import db
 from movierec.services import serving, snapshots, training
 from movierec.tables import Run
 
 ENGINE = "nextitnet"
 MEASURE, CUTOFF, PROTOCOL = "ndcg", 10, "loo-full"
-HOUSE = "the house"
+HOUSE = "movierec"
 TRIES = 5  # a first run that was interrupted is ordered again this often: Ctrl-C must not leave a site without one
 
 
@@ -54,8 +55,8 @@ def settle(session: Any, run_id: int, verdict: Verdict) -> None:
     Inside the transaction that ends the run: no crash can part a finished first run from the decision about it. Its
     artefact was read back and tried the moment before, when it was saved.
     """
-    said = f"popularity by {_number(verdict.difference)} [{_number(verdict.low)}, {_number(verdict.high)}] in NDCG@10"
-    if verdict.low <= 0:
+    said = f"popularity by {digits(verdict.difference)} [{digits(verdict.low)}, {digits(verdict.high)}] in NDCG@10"
+    if verdict.words != "better":
         decided = (
             f"not put on air: against {said} ({PROTOCOL}) that is {verdict.words}. "
             "Viewers get the popular films until something better is put on air."
@@ -65,8 +66,3 @@ def settle(session: Any, run_id: int, verdict: Verdict) -> None:
     else:
         decided = f"beats {said} ({PROTOCOL}). Something else was on air already."
     session.execute(update(Run).where(Run.id == run_id).values(note=f"First run of this site; {decided}"))
-
-
-def _number(value: float) -> str:
-    """Three digits, no leading zero, a real minus sign."""
-    return f"{value:.3f}".replace("0.", ".", 1).replace("-", "\u2212")

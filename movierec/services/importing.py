@@ -24,6 +24,7 @@ from movierec.sources.base import Reject, Rejects, Source, SourceMovie
 from movierec.sources.known import source_in
 from movierec.sources.starter import Starter
 
+REPORTS_KEPT = 20  # the latest ones
 FIRST_REJECTS = 10
 
 
@@ -166,6 +167,8 @@ def _write_report(name: str, rejects: Rejects) -> Path:
         table = csv.writer(file)
         table.writerow(("file", "line", "reason"))
         table.writerows((reject.file, reject.line, reject.reason) for reject in rejects)
+    for old in sorted(folder.glob("*.csv"), key=lambda each: each.stat().st_mtime_ns)[:-REPORTS_KEPT]:
+        old.unlink(missing_ok=True)
     return path
 
 

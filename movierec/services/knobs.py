@@ -105,6 +105,8 @@ def _sentence(told: Mapping[str, Any], known: Mapping[str, Knob]) -> str:
         return f"There is no such setting. There are: {', '.join(known)}."
     if knob is None:
         return f"{told['msg']}."
+    if told["type"] == "value_error":  # the engine's own check of it, in its own words
+        return str(told["ctx"]["error"])
     if knob.kind == "enum":
         return f"Must be one of {', '.join(map(str, knob.choices))}."
     wanted = {"int": "a whole number", "number": "a number", "bool": "on or off"}.get(knob.kind, "a text")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from movierec.engines import registry
-from movierec.services import jobs, knobs, runs, serving, snapshots
+from movierec.services import jobs, knobs, parts, runs, serving, snapshots
 from movierec.services.errors import NotFound
 from movierec.services.serving import Change
 from movierec.services.station import station
@@ -100,7 +100,7 @@ def bench(engine: str = "") -> Bench:
         snapshot,
         listings,
         chosen,
-        knobs.knobs(chosen.engine, snapshot),
+        parts.offered(knobs.knobs(chosen.engine, snapshot)),
         next((run for run in now.active if run.engine == chosen.slug), None),
         now,
     )

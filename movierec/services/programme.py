@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from movierec.services import catalogue
 from movierec.services.catalogue import Card
-from movierec.services.recommending import RANK, Slate
+from movierec.services.slates import RANK, Slate
 
 NEXT, ROW, ROWS = 12, 6, 2  # films in the first list; in each list by genre; lists by genre
 

@@ -16,7 +16,7 @@ from movierec.evaluation import harness
 from movierec.evaluation import protocol as protocols
 from movierec.evaluation.scorecard import COST
 from movierec.extensions import db, writing
-from movierec.services import snapshots
+from movierec.services import judging, outside, snapshots
 from movierec.services.attempt import CURVES, rows_of
 from movierec.services.errors import NotFound, Refused
 from movierec.tables import ACTIVE_STATES, MetricRow, Run, Snapshot, User, now
@@ -24,7 +24,9 @@ from movierec.tables import ACTIVE_STATES, MetricRow, Run, Snapshot, User, now
 SILENT_AFTER = timedelta(seconds=20)  # ten beats of an attempt's heart
 
 NAMES = {
-    "ndcg": "NDCG", "hr": "Hit rate", "mrr": "MRR", "loss": "Loss",
+    "ndcg": "NDCG", "hr": "Hit rate", "mrr": "MRR", "recall": "Recall", "loss": "Loss",
+    "coverage": "Share of the catalogue recommended", "gini": "Gini over films", "novelty": "Novelty in bits",
+    "percentile": "Popularity percentile", "diversity": "Variety of genres",
     "latency_p50_ms": "Latency, half of the lists within", "latency_p95_ms": "Latency, 95 % of the lists within",
     "fit_cpu_s": "CPU time of the training", "peak_memory_mb": "Memory at its fullest",
     "artifact_mb": "Size of its files",
@@ -88,7 +90,7 @@ def lines(*, limit: int = 200, run_id: int | None = None) -> list[Line]:
     wanted = select(MetricRow).where(
         MetricRow.run_id.in_([run.id for run, _ in found]),
         MetricRow.protocol == protocols.DEFAULT,
-        MetricRow.segment == "all",
+        judging.of_everybody(),
         MetricRow.split == "test",
         MetricRow.k == 10,
     )
@@ -120,7 +122,7 @@ def measured(run_id: int) -> tuple[list[Measured], list[MetricRow]]:
     rows = metric_rows(run_id)
     by_protocol = []
     for protocol in protocols.PROTOCOLS.values():
-        mine = [row for row in rows if row.protocol == protocol.id and row.segment == "all"]
+        mine = [row for row in rows if row.protocol == protocol.id and judging.is_of_everybody(row.segment)]
         if mine:
             by_protocol.append(Measured(protocol, mine, mine[0].n))
     return by_protocol, [row for row in rows if row.protocol == COST]
@@ -160,10 +162,13 @@ def as_dicts(run: Run, rows: Sequence[MetricRow]) -> list[dict[str, Any]]:
     ]
 
 
-def evaluate(run_id: int, protocol: str, progress: Callable[[int, int], None] | None = None) -> list[MetricRow]:
+def evaluate(
+    run_id: int, protocol: str, progress: Callable[[int, int], None] = lambda done, total: None
+) -> list[MetricRow]:
     """Measure a run's artefact under a protocol, on the very data it was trained on; the rows replace older ones.
 
-    Raises NotFound, or Refused (unknown protocol, no artefact, a damaged one, data that has changed).
+    Raises NotFound, or Refused (unknown protocol or one of another split, no artefact, a damaged one, data that has
+    changed).
     """
     run = get(run_id)
     try:
@@ -172,6 +177,13 @@ def evaluate(run_id: int, protocol: str, progress: Callable[[int, int], None] | 
         raise Refused(str(error), field="protocol") from error
     if run.artifact is None:
         raise Refused(f"{run.engine} #{run_id} has no artefact to measure: it is {run.state}.")
+    if how.split != run.split:
+        raise Refused(
+            f"{run.engine} #{run_id} was trained under the split {run.split!r}; {how.id} needs {how.split!r}, under "
+            "which it would have learnt other films. That is another training: "
+            f"flask train {run.engine} --split {how.split}",
+            field="protocol",
+        )
     snapshot = snapshot_of(run)
     db.session.remove()  # no transaction stays open across what follows
     try:
@@ -179,14 +191,22 @@ def evaluate(run_id: int, protocol: str, progress: Callable[[int, int], None] | 
         engine = artifacts.load(root, run.engine, run.artifact, sha256=run.artifact_sha256)
     except artifacts.BadArtifact as error:
         raise Refused(f"{run.engine} #{run_id} can't be measured: {error}") from error
+    outside.connected(engine, current_app._get_current_object())  # type: ignore[attr-defined]
     data = snapshots.dataset(snapshot, run.views_until) if snapshot is not None else None
     db.session.remove()
     if data is None or data.sha256 != run.dataset_sha256:
         raise Refused(
             f"The data that {run.engine} #{run_id} learnt from has changed since (a viewer edited or left): "
-            "numbers on other data could not be compared with its own."
+            "some of the films now asked for may be films it learnt from. For numbers on today's data train it again: "
+            f"flask train {run.engine} --split {run.split}"
         )
-    card = harness.evaluate(engine, protocols.split(data, how.id), how.id, progress=progress)
+    card = harness.evaluate(
+        engine,
+        protocols.split(data, how.id),
+        how.id,
+        films=judging.films(data.index),
+        progress=progress,
+    )
     rows = rows_of(run_id, [measure for measure in card.measures() if measure.protocol == how.id])
     with writing() as session:
         session.execute(delete(MetricRow).where(MetricRow.run_id == run_id, MetricRow.protocol == how.id))
@@ -195,4 +215,4 @@ def evaluate(run_id: int, protocol: str, progress: Callable[[int, int], None] | 
 
 
 def _by(run: Run) -> str:
-    return "the house" if run.origin == "first" else "nobody who is still here"
+    return "movierec" if run.origin == "first" else "nobody who is still here"

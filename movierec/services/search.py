@@ -27,7 +27,11 @@ FEW = 20  # titles that are looked through for an unfinished word
 SHORT = 8  # letters of a question that are looked for with one of them changed
 THIRDS, TOGETHER = 3, 3  # stretches of a misspelt question, trigrams of each that a title must all have
 RARE, CANDIDATES = 4, 2000  # trigrams of which a title must have one; titles re-ranked at a time
-CLOSE, ALIKE = 70.0, 90.0  # of 100: least likeness to be given at all; likeness that makes looking further needless
+NEAR = 70.0  # of 100: least likeness of the letters, as RapidFuzz weighs them, for a title's words to be compared
+CLOSE, ALIKE = 60.0, 90.0  # of 100: least likeness to be given at all; likeness that makes looking further needless
+SHORTER = 3  # letters that a title may be shorter than the question
+SAME_WORD = 60.0  # of 100: less alike than this are two words, not one misspelt
+MORE_WORDS = 0.5  # of 100
 _KEYS = "abcdefghijklmnopqrstuvwxyz0123456789 "
 _COMMON = {"the", "a", "an", "of", "and"}
 _YEAR = re.compile(r"(18|19|20)\d\d")
@@ -241,10 +245,28 @@ def _closest(ask: Ask, folded: str, question: str, limit: int) -> list[tuple[int
         "WHERE search_trigram{side} MATCH ? ORDER BY words.rowid LIMIT ?",
         (question, CANDIDATES),
     )
-    close = process.extract(
-        folded, [words for _, words in rows], scorer=fuzz.WRatio, score_cutoff=CLOSE, limit=limit * 2
-    )
-    return [(rows[at][0], score) for _, score, at in close]
+    # A short title lies whole in many a question ("water" nearly in "godfater"): those are the last resort.
+    rows = [row for row in rows if len(row[1]) >= len(folded) - SHORTER] or rows
+    near = process.extract(folded, [words for _, words in rows], scorer=fuzz.WRatio, score_cutoff=NEAR, limit=limit * 4)
+    asked = folded.split()
+    close = [(rows[at][0], at, likeness(asked, title.split())) for title, _, at in near]
+    close.sort(key=lambda found: (-found[2], found[1]))
+    return [(movie_id, score) for movie_id, _, score in close if score >= CLOSE]
+
+
+def likeness(asked: list[str], title: list[str]) -> float:
+    """How well the words asked for are words of the title, of 100: the mean by letters, each title's word taken once.
+
+    A title with more words than that comes after one without, however many: among those the best known is meant.
+    """
+    left, total = list(title), 0.0
+    for word in sorted(asked, key=len, reverse=True):
+        if left:
+            score, at = max((fuzz.ratio(word, other), -place) for place, other in enumerate(left))
+            if score >= SAME_WORD:
+                total += score * len(word)
+                del left[-at]
+    return total / sum(map(len, asked)) - (MORE_WORDS if any(word not in _COMMON for word in left) else 0)
 
 
 def _of_year(movie_ids: list[int], year: int) -> list[int]:

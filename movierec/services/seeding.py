@@ -27,8 +27,10 @@ def seed(app: Flask, *, with_demo: bool, say: Callable[[str], None], progress: C
     if with_demo:
         demo.allowed(app.config)
     with storage.one_at_a_time(app.config["INSTANCE_DIR"] / "seed.lock"):  # of two starters the second finds it done
+        fresh = not storage.path_of(app).exists()
         if storage.prepare(app):
-            say(f"The database at {storage.path_of(app)} is at this version.")
+            done = "was created" if fresh else "was brought to this version"
+            say(f"The database at {storage.path_of(app)} {done}.")
         for sentence in first_data.first_data(progress):
             say(sentence)
         told = demo.open_accounts() if with_demo else []

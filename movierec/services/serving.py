@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -47,7 +48,8 @@ def put_on_air(run_id: int, *, user_id: int | None, who: str, why: str, expected
     run = db.session.get(Run, run_id, populate_existing=True)
     if run is None:
         raise NotFound("There is no such run.")
-    if not SHORTEST_WHY <= len(why.strip()) <= LONGEST_WHY:
+    why = _shown(why)
+    if not SHORTEST_WHY <= len(why) <= LONGEST_WHY:
         raise Refused(f"Say why, in 1 to {LONGEST_WHY} characters: it is kept with the change.", field="why")
     tried = _try(run)
     with writing() as session:
@@ -59,7 +61,7 @@ def put_on_air(run_id: int, *, user_id: int | None, who: str, why: str, expected
         fresh = session.get(Run, run_id, populate_existing=True)
         if fresh is None or fresh.artifact != tried:
             raise Refused(f"{run.engine} #{run_id} has just lost its artefact. What is on air stays.")
-        _swap(session, row, run_id, user_id, who, why.strip())
+        _swap(session, row, run_id, user_id, who, why)
     return row
 
 
@@ -106,6 +108,13 @@ def changes() -> list[Change]:
         for number, row in enumerate(found, 1)
     ]
     return told[::-1]
+
+
+def _shown(why: str) -> str:
+    """The reason in one line, without control characters and halves of characters; empty where nothing can be seen."""
+    told = " ".join(unicodedata.normalize("NFC", why).replace("\0", " ").split())
+    told = "".join(char for char in told if unicodedata.category(char) not in ("Cc", "Cs", "Co", "Cn"))
+    return told if any(unicodedata.category(char)[0] in "LNPS" for char in told) else ""
 
 
 def _row(session: Any) -> Serving:

@@ -43,6 +43,9 @@ class Viewer(UserMixin):
     serving_version: int
     token_sha256: str
     proven_at: datetime
+    begun_at: datetime
+    remember: bool = False
+    renew: bool = False  # the role has changed since this token was given
 
     def may(self, role: str) -> bool:
         """Whether this viewer may do what `role` may. Everyone may what a user may; no role includes another else."""
@@ -115,6 +118,8 @@ def viewer(token: str) -> Viewer | None:
             Session.last_seen_at,
             Session.expires_at,
             Session.proven_at,
+            Session.created_at,
+            Session.renew,
             select(Serving.version).where(Serving.id == 1).scalar_subquery().label("serving_version"),
         )
         .join(Session, Session.user_id == User.id)
@@ -126,8 +131,26 @@ def viewer(token: str) -> Viewer | None:
     if moment - row.last_seen_at > TOUCH_EVERY:
         _touch(hashed, moment)
     return Viewer(
-        row.id, row.name, row.role, row.demo, row.history_version, row.serving_version or 0, hashed, row.proven_at
-    )
+        row.id, row.name, row.role, row.demo, row.history_version, row.serving_version or 0, hashed, row.proven_at,
+        row.created_at, row.remember, row.renew,
+    )  # fmt: skip
+
+
+def renew(viewer: Viewer) -> str | None:
+    """A new token for this session, after a change of role; None where another request was faster or none can be made.
+
+    The session stays the same one, with its end and its form tokens.
+    """
+    token = secrets.token_urlsafe(32)
+    mine = (Session.token_sha256 == viewer.token_sha256, Session.renew)
+    try:
+        with writing(wait=False) as session:
+            changed = session.execute(update(Session).where(*mine).values(token_sha256=_sha256(token), renew=False))
+    except OperationalError as error:  # the next page is soon enough
+        if not busy(error) and not unwritable(error):
+            raise
+        return None
+    return token if changed.rowcount else None
 
 
 def end(token_sha256: str) -> None:

@@ -15,7 +15,7 @@ from movierec import artifacts
 from movierec.artifacts import ArtifactError
 from movierec.engines.base import Engine, EngineError
 from movierec.extensions import BadDatabase, db
-from movierec.services import serving
+from movierec.services import outside, serving
 from movierec.tables import MetricRow, Run, Serving, Snapshot
 
 FIRST_WAIT = 3.0  # seconds that a request waits for the first engine of its process
@@ -202,7 +202,8 @@ def _engine(run: Run | None) -> Engine | None:
     if run.artifact is None:
         raise ArtifactError(f"Run {run.id} has no artefact.")
     db.session.remove()  # no transaction stays open while files are read; the run stays readable
-    return artifacts.load(current_app.config["MODELS_DIR"], run.engine, run.artifact, sha256=run.artifact_sha256)
+    loaded = artifacts.load(current_app.config["MODELS_DIR"], run.engine, run.artifact, sha256=run.artifact_sha256)
+    return outside.connected(loaded, current_app._get_current_object())  # type: ignore[attr-defined]
 
 
 def _facts(run: Run | None) -> Facts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -147,12 +148,14 @@ def _copy(path: Path, revision: str) -> None:
 def one_at_a_time(lock: Path) -> Iterator[None]:
     """Hold this file's lock; wait where another process holds it. Raises BadDatabase where it can't be written."""
     try:
-        file = lock.open("w")
+        file = os.open(lock, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise BadDatabase(f"{lock} can't be written ({error.strerror}): make the folder writable.") from None
-    with file:
+    try:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(file)
 
 
 def size(path: Path) -> int:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from movierec import artifacts
 from movierec.extensions import busy, db
-from movierec.services import history, jobs, recommending, runs, settings
+from movierec.services import history, jobs, runs, settings, slates
 from movierec.services.attempt import end_from_outside
 from movierec.services.errors import Unavailable
 from movierec.tables import Run, now
@@ -104,7 +104,7 @@ def sweep_waiting() -> list[int]:
 def tidy() -> list[str]:
     """What can wait an hour: artefacts of no run, entries removed long ago, old slates; the artefacts removed."""
     history.purge_removed()
-    recommending.purge_slates()
+    slates.purge()
     return sweep_artifacts()
 
 

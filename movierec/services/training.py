@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.exc import IntegrityError
 
 from movierec.config import VERSION
 from movierec.engines import registry
 from movierec.engines.base import Engine
+from movierec.evaluation import protocol as protocols
 from movierec.extensions import db, writing
-from movierec.services import jobs, knobs, snapshots
-from movierec.services.attempt import end_from_outside
+from movierec.services import jobs, knobs, parts, snapshots
+from movierec.services.attempt import CURVES, end_from_outside
 from movierec.services.errors import Conflict, NotFound, Refused, Unavailable
-from movierec.tables import ACTIVE_STATES, Run, now
+from movierec.tables import ACTIVE_STATES, MetricRow, Run, now
 
 LONGEST_NOTE = 300
 NO_DATA = "There is no data to learn from yet. Import some first: flask data import."
@@ -34,29 +35,35 @@ def request(
     engine: str,
     given: Mapping[str, Any],
     *,
+    split: str = "loo",
     seed: int | None = None,
     by: int | None = None,
     origin: str = "person",
     note: str = "",
     enqueue: bool = True,
 ) -> int:
-    """Order a training; its run. `given` are knobs as texts or values, `by` a user id.
+    """Order a training; its run. `given` are knobs as texts or values, `split` parts the data, `by` is a user id.
 
-    Raises Refused (unknown or absent engine, no data; BadParams with a sentence a knob), AlreadyTraining with the
-    run in the way, or Unavailable where the queue can't be reached (the run is then marked failed).
+    Raises Refused (unknown or absent engine, unknown split, no data; BadParams with a sentence a knob), AlreadyTraining
+    with the run in the way, or Unavailable where the queue can't be reached (the run is then marked failed).
     """
     cls = _trainable(engine)
+    if split not in protocols.SPLITS:
+        raise Refused(f"There is no split {split!r}. There are: {', '.join(protocols.SPLITS)}.", field="split")
     snapshot = snapshots.current()
     if snapshot is None:
         raise Refused(NO_DATA)
     wanted = dict(given) if seed is None else {**given, "seed": seed}
     params = knobs.validated(cls, wanted, snapshot)
+    basis = parts.basis(cls(params), split)
     if len(note) > LONGEST_NOTE:
         raise Refused(f"Use at most {LONGEST_NOTE} characters.", field="note")
     run = Run(
         engine=engine,
         params=params.model_dump(mode="json"),
-        snapshot_id=snapshot.id,
+        split=split,
+        snapshot_id=basis.snapshot_id if basis else snapshot.id,
+        views_until=basis.views_until if basis else None,
         code_version=VERSION,
         created_by=by,
         origin=origin,
@@ -75,8 +82,8 @@ def request(
 def cancel(run_id: int, *, keep: bool, who: str) -> str:
     """Stop a waiting or running training; the state it is in now. `keep` wants the best state so far as an artefact.
 
-    A run that waits, or that need not keep anything, is cancelled at once; else it leaves its training within
-    moments and saves. Raises NotFound, or Conflict where it has ended already.
+    A run that waits, that has nothing yet or that need not keep anything is cancelled at once, with its process;
+    else it leaves its training within moments and saves. Raises NotFound, or Conflict where it has ended already.
     """
     with writing() as session:
         run = session.get(Run, run_id, populate_existing=True)
@@ -84,16 +91,27 @@ def cancel(run_id: int, *, keep: bool, who: str) -> str:
             raise NotFound("There is no such run.")
         if run.state not in ACTIVE_STATES:
             raise Conflict(f"{run.engine} #{run_id} has ended already: it is {run.state}.")
-        if run.state == "running" and keep:
+        if keep and _has_something(session, run):
             run.cancel = "keep"
         else:
-            began = "it began" if run.state == "queued" else "it was done"
+            before = "it began" if run.state == "queued" else "there was anything to keep" if keep else "it was done"
             run.cancel, run.phase, run.ended_at = "discard", "", now()
-            run.state, run.reason = "cancelled", f"Cancelled by {who} before {began}; nothing was kept."
+            run.state, run.reason = "cancelled", f"Cancelled by {who} before {before}; nothing was kept."
         state = run.state
     if state == "cancelled":
         jobs.stop(run_id)
     return state
+
+
+def _has_something(session: Any, run: Run) -> bool:
+    """Whether there may be a state worth keeping: the first point of a curve tells, or that the fit is over.
+
+    Before that an engine may be deep in one long step (reading, a decomposition) that hears of no wish.
+    """
+    if run.state != "running" or run.phase in ("", "reading"):
+        return False
+    points = exists().where(MetricRow.run_id == run.id, MetricRow.protocol == CURVES)
+    return run.phase != "training" or bool(session.execute(select(points)).scalar_one())
 
 
 def _trainable(slug: str) -> type[Engine]:
@@ -109,10 +127,14 @@ def _trainable(slug: str) -> type[Engine]:
 
 
 def _insert(run: Run) -> int:
-    """The new row's id. The partial unique index decides who was first. Raises AlreadyTraining."""
+    """The new row's id; it takes in all views there are now, unless it says how many.
+
+    The partial unique index decides who was first. Raises AlreadyTraining.
+    """
     try:
         with writing() as session:
-            run.views_until = snapshots.last_view()
+            if run.views_until is None:
+                run.views_until = snapshots.last_view()
             session.add(run)
     except IntegrityError as error:
         active = select(Run.id).where(Run.engine == run.engine, Run.state.in_(ACTIVE_STATES))

@@ -22,10 +22,11 @@ from movierec.engines import registry
 from movierec.engines.base import Cancelled, Engine, EngineError, Validate
 from movierec.evaluation import harness
 from movierec.evaluation import protocol as protocols
+from movierec.evaluation.beyond import Films
 from movierec.evaluation.scorecard import COST, Measure, Scorecard
 from movierec.evaluation.statistics import Verdict
 from movierec.extensions import db
-from movierec.services import first_run, settings, snapshots
+from movierec.services import first_run, judging, outside, parts, settings, snapshots
 from movierec.services.attempt import KEPT, LOOK_EVERY, SAVING, Attempt, Listener, claim, cost_rows, rows_of
 from movierec.services.errors import Refused, ServiceError
 from movierec.tables import Run, Snapshot
@@ -44,6 +45,7 @@ class Plan:
 
     engine: Engine
     holdout: Holdout
+    films: Films
     dataset: str  # hash of the whole data
     first: bool  # the first run of a fresh site
     models: Path
@@ -107,7 +109,9 @@ def _train(attempt: Attempt) -> str | None:
         facts={
             "site": settings.site_id(),
             "run": attempt.run_id,
-            "measures": {f"{m.protocol} {m.metric}@{m.k}": m.value for m in measures},
+            "measures": {
+                f"{m.protocol} {m.metric}@{m.k}": m.value for m in measures if judging.is_of_everybody(m.segment)
+            },
         },
         dataset=plan.dataset,
         add={f"{card.protocol}.npz": card.arrays() for card in outcome.cards},
@@ -138,15 +142,16 @@ def _read(attempt: Attempt) -> Plan:
     if snapshot is None:
         raise Refused("The data that this run was to learn from is gone.")
     cls = registry.get(run.engine)
-    engine = cls(cls.Params.model_validate(run.params))
+    engine = outside.connected(cls(cls.Params.model_validate(run.params)), attempt.app)
 
-    def data() -> tuple[str, int, Holdout]:
+    def data() -> tuple[str, int, Holdout, Films]:
         whole = snapshots.dataset(snapshot, run.views_until)
-        return whole.sha256, whole.n_events, protocols.split(whole)
+        parts.hand_over(engine, whole.sha256, run.split)
+        return whole.sha256, whole.n_events, protocols.split_as(whole, run.split), judging.films(whole.index)
 
-    sha256, events, holdout = _stoppable(attempt, data)
+    sha256, events, holdout, films = _stoppable(attempt, data)
     attempt.note(dataset_sha256=sha256, events=events)
-    return Plan(engine, holdout, sha256, run.origin == "first", Path(current_app.config["MODELS_DIR"]))
+    return Plan(engine, holdout, films, sha256, run.origin == "first", Path(current_app.config["MODELS_DIR"]))
 
 
 def _stoppable(attempt: Attempt, work: Callable[[], T]) -> T:
@@ -181,13 +186,13 @@ def _fit_and_judge(attempt: Attempt, plan: Plan) -> Outcome:
     cpu_seconds = time.process_time() - start
     try:
         attempt.phase("evaluating")
-        fitting = [protocol.id for protocol in protocols.PROTOCOLS.values() if protocol.split == holdout.split]
+        fitting = [protocol.id for protocol in protocols.of_split(holdout.split)]
         for number, protocol in enumerate(fitting):
 
             def progress(done: int, total: int, number: int = number) -> None:
                 attempt.report(number * total + done, len(fitting) * total)
 
-            cards.append(harness.evaluate(engine, holdout, protocol, progress=progress))
+            cards.append(harness.evaluate(engine, holdout, protocol, films=plan.films, progress=progress))
         verdict = first_run.judge(holdout, cards, attempt.check) if plan.first else None
     except Cancelled as stop:
         return _kept(engine, stop, cpu_seconds)

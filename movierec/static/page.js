@@ -1,4 +1,4 @@
-/* What every page needs a script for: lights, "/" to search, closing menus and toasts, sentences for screen readers. */
+/* What every page needs a script for: dark or light, "/" to search, closing menus and toasts, sentences for screen readers. */
 (() => {
   const root = document.documentElement;
 
@@ -9,7 +9,7 @@
   function switchLights() {
     root.dataset.theme = dark() ? "matinee" : "night";
     try { localStorage.setItem("theme", root.dataset.theme); } catch { /* kept for this page only */ }
-    say(dark() ? "Lights down" : "Lights up");
+    say(dark() ? "Dark" : "Light");
   }
 
   function say(sentence) {
@@ -29,6 +29,18 @@
     for (const menu of document.querySelectorAll("details.me[open]")) {
       if (!menu.contains(event.target)) menu.open = false;
     }
+  });
+
+  /* A form that leaves the page is sent once, however often its button is pressed meanwhile; htmx minds its own. */
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post" || form.hasAttribute("hx-post") || event.defaultPrevented) return;
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "yes";
+    setTimeout(() => delete form.dataset.sent, 10000); /* no answer came: it may be tried again */
+  });
+  addEventListener("pageshow", () => {
+    for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
   });
 
   function showWord(button) {
@@ -64,21 +76,41 @@
   }
   setInterval(ageToasts, 1000);
 
-  /* Where a swap took the focused element away: to the new content's landing place, else back to where one came from. */
+  /* Where a swap took the focused element away: to the new content's landing place, else back to where one came from,
+     else to the first thing that can be used in the part that was swapped. */
   let left = [];
+  let part = "";
   document.addEventListener("htmx:before:swap", () => {
     const at = document.activeElement;
     const film = at?.closest(".film")?.querySelector("a"); /* stays when its film's button goes */
     left = [at?.id, film?.id, ...left].filter(Boolean).slice(0, 5);
+    part = at?.closest("form")?.parentElement?.closest("[id]")?.id ?? "";
   });
   document.addEventListener("htmx:after:swap", () => {
     if (document.activeElement !== document.body) return;
-    const back = left.map((id) => document.getElementById(id)).find((element) => element?.checkVisibility());
+    const inside = part ? [...document.querySelectorAll(`#${CSS.escape(part)} :is(a, button, summary, input)`)] : [];
+    const back = [...left.map((id) => document.getElementById(id)), ...inside].find((each) => each?.checkVisibility());
     (document.querySelector("[data-land]") ?? back)?.focus({ preventScroll: true });
   });
 
-  /* What htmx could not do is said in words; the page stays as it was. */
+  /* A server that is gone is said in words, once, until it answers; the page stays as it was. */
+  function tellGone(polled) {
+    if (document.getElementById("gone")) return;
+    const line = document.createElement("div");
+    line.id = "gone";
+    line.className = "float says";
+    line.textContent = polled
+      ? "The server does not answer, so this page stands still. It goes on by itself when the server is back."
+      : "The server did not answer. Nothing was changed; try again.";
+    document.getElementById("toasts")?.replaceChildren(line);
+  }
+  const polls = (ctx) => ctx?.sourceElement?.getAttribute("hx-trigger")?.startsWith("every") ?? false;
   document.addEventListener("htmx:error", (event) => {
-    if (event.detail.ctx?.request) say("The server did not answer. Nothing was changed; try again.");
+    if (event.detail.ctx?.request) tellGone(polls(event.detail.ctx));
+  });
+  document.addEventListener("htmx:after:request", (event) => {
+    const status = event.detail.ctx.response.status;
+    if (status === 502 || status === 504) tellGone(polls(event.detail.ctx)); /* a proxy says so for the server */
+    else document.getElementById("gone")?.remove();
   });
 })();

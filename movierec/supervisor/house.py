@@ -31,10 +31,12 @@ class Supervisor:
         self.parts: list[Part] = []
         self.stopping = False
         self.lock: IO[str] | None = None
+        self.valkey: list[str] = []  # the command that starts it
         self.facts: dict[str, Any] = {}  # what `flask seed` told
 
     def run(self) -> int:
         """Until a signal comes. Returns the exit status. Raises CannotStart."""
+        os.umask(0o077)  # what the parts write is this account's alone
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup stays nohup
                 signal.signal(number, self._stop)
@@ -46,6 +48,7 @@ class Supervisor:
             while not self.stopping:
                 self._revive()
                 time.sleep(0.1)
+            sys.stderr.write("\nmovierec is stopping.\n")
         finally:
             end_all(self.parts, GRACE)
         return 0
@@ -62,13 +65,15 @@ class Supervisor:
         except BlockingIOError:
             raise CannotStart("movierec is already running from this folder: stop that one first.") from None
         check_port(self.settings["HOST"], self.settings["PORT"])
+        if self.settings["EMBEDDED_REDIS"]:  # said now, not after the data was imported
+            self.valkey = valkey_command(self.settings["INSTANCE_DIR"])
 
     def _start(self) -> None:
         env = os.environ | {"OMP_NUM_THREADS": "1", "FLASK_APP": "wsgi", "PYTHONUNBUFFERED": "1"}
         self._seed(env)
         if self.settings["EMBEDDED_REDIS"] and not self.stopping:
             ask_to_end(self.settings["INSTANCE_DIR"])
-            self._add("queue", valkey_command(self.settings["INSTANCE_DIR"]), env)
+            self._add("queue", self.valkey, env)
         if not self.stopping:
             web = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app"]
             self._add("web", web, env)

@@ -221,3 +221,35 @@ def test_refusals_are_pages_that_say_what_to_do(
     for path in ("/account/prove", "/history", "/history/clear"):
         page.goto(path)
         check(page)
+
+
+@SIZES
+def test_a_wish_finds_films_and_a_film_finds_films_like_it(
+    window: Window, person: Callable[[str], str], dark: bool, width: int
+) -> None:
+    page = sign_in(window(dark=dark, width=width), person(f"wanda{width}"))
+    field = page.get_by_label("A wish in your own words")
+    field.fill("a drama from before 1960, no horror, zorglub")
+    check(page)
+    field.press("Enter")
+    page.wait_for_url("**/wish?q=*")
+    for _ in range(50):  # the films are read in the background
+        if page.get_by_text("still being read").count() == 0:
+            break
+        page.reload()
+    expect(page.get_by_role("heading", name="Films for this wish")).to_be_visible()
+    expect(page.locator(".understood")).to_contain_text("until 1959")
+    expect(page.get_by_text("Not understood: zorglub")).to_be_visible()
+    assert titles(page, "#wished")
+    check(page)
+    page.locator("#to-w-0").click()
+    expect(page.get_by_role("heading", name="Similar films")).to_be_visible()
+    check(page)
+
+
+def test_a_wish_works_without_a_script(window: Window, person: Callable[[str], str]) -> None:
+    page = sign_in(window(script=False), person("willem"))
+    page.goto("/wish")
+    page.get_by_role("link", name="an old film noir").click()
+    assert page.url.endswith("/wish?q=an+old+film+noir")
+    expect(page.get_by_role("heading", level=1)).to_have_text("What are you in the mood for?")

@@ -6,103 +6,69 @@ with the net before anyone may use it. Letters: B viewers, T steps, C channels, 
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from movierec.dataset import Ints
 from movierec.engines.base import EngineError
-from movierec.engines.nets.nextitnet import Block, NextItNet
+from movierec.engines.nets.body import Block, SequenceNet
+from movierec.engines.nets.graph import Graph
 from movierec.engines.nets.serving import open_graph
+from movierec.engines.nets.steps import WIDTH
 
 OPSET, IR_VERSION = 20, 10  # Gelu came with opset 20; onnxruntime 1.31 runs both
 TOLERANCE = 1e-4
-_END = np.iinfo(np.int64).max
 
 
-class _Graph:
-    """Nodes and weights in the order they are written."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.weights: list[onnx.TensorProto] = []
-
-    def put(self, value: Any, dtype: type = np.float32) -> str:
-        """The name of a constant."""
-        name = f"w{len(self.weights)}"
-        row = value.detach().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
-        self.weights.append(numpy_helper.from_array(np.asarray(row, dtype=dtype, order="C"), name))
-        return name
-
-    def add(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        """The name of a new node's output."""
-        name = output or f"n{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
-        return name
-
-
-def to_onnx(net: NextItNet) -> bytes:
-    """The graph `items (B, T) int64 -> scores (B, N + 1)`, as bytes."""
-    graph = _Graph()
+def to_onnx(net: SequenceNet) -> bytes:
+    """The graph `steps (B, T, 3) int64 -> scores (B, N + 1), gates (B, 2 or 0)`, as bytes."""
+    graph = Graph()
     table = graph.put(net.table)  # (N + 1, C), shared by the look-up and the output
-    x = graph.add("Gather", table, "items")  # (B, T, C)
-    real = graph.add("Cast", graph.add("Greater", "items", graph.put(0, np.int64)), to=TensorProto.FLOAT)
+    items = graph.column("steps", 0)  # (B, T)
+    x = graph.add("Gather", table, items)  # (B, T, C)
+    for place, given in ((1, net.gaps), (2, net.ratings)):
+        if given is not None:
+            x = graph.add("Add", x, graph.add("Gather", graph.put(given), graph.column("steps", place)))
+    real = graph.add("Cast", graph.add("Greater", items, graph.put(0, np.int64)), to=graph.FLOAT)
     real = graph.add("Unsqueeze", real, graph.put([2], np.int64))  # (B, T, 1)
+    x = graph.add("Mul", x, real)
     for block in net.blocks:
-        x = _block(graph, cast(Block, block), x, real)
-    x = graph.add("Gather", x, graph.put(-1, np.int64), axis=1)  # (B, C)
-    weights = graph.put(net.norm.weight), graph.put(net.norm.bias)
-    x = graph.add("LayerNormalization", x, *weights, axis=-1, epsilon=net.norm.eps)
+        x = cast(Block, block).write(graph, x, real)
+    x = graph.norm(graph.add("Gather", x, graph.put(-1, np.int64), axis=1), net.norm)  # (B, C)
     graph.add("Gemm", x, table, graph.put(net.bias), transB=1, output="scores")  # (B, N + 1)
-    proto = helper.make_graph(
-        graph.nodes,
-        "nextitnet",
-        [helper.make_tensor_value_info("items", TensorProto.INT64, ["B", "T"])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["B", net.table.shape[0]])],
-        graph.weights,
-    )
-    model = helper.make_model(
-        proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="movierec"
-    )
+    graph.add("Gemm", x, graph.put(net.gate_weight), graph.put(net.gate_bias), transB=1, output="gates")
+    return _model(graph, net)
+
+
+def _model(graph: Graph, net: SequenceNet) -> bytes:
+    steps = helper.make_tensor_value_info("steps", TensorProto.INT64, ["B", "T", WIDTH])
+    widths = (("scores", len(net.bias)), ("gates", len(net.gate_bias)))
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", width]) for name, width in widths]
+    proto = helper.make_graph(graph.nodes, "sequence", [steps], outputs, graph.weights)
+    opsets = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(proto, opset_imports=opsets, ir_version=IR_VERSION, producer_name="movierec")
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString()
     return content
 
 
-def _block(graph: _Graph, block: Block, x: str, real: str) -> str:
-    step = block.dilation
-    y = graph.add("LayerNormalization", x, graph.put(block.norm.weight), axis=-1, epsilon=block.norm.eps)
-    y = graph.add("Pad", y, graph.put([0, 2 * step, 0, 0, 0, 0], np.int64))  # (B, 2 * dilation + T, C)
-    taps = [_steps(graph, y, i * step, i * step - 2 * step or _END) for i in range(3)]
-    y = graph.add("Concat", *taps, axis=2)  # (B, T, 3 * C)
-    y = graph.add("MatMul", y, graph.put(block.conv_weight.T))  # (B, T, C)
-    y = graph.add("Gelu", graph.add("Add", y, graph.put(block.conv_bias)))
-    y = graph.add("MatMul", y, graph.put(block.mix_weight.T * block.scale))  # the scale is folded in
-    y = graph.add("Add", y, graph.put(block.mix_bias * block.scale))
-    return graph.add("Mul", graph.add("Add", x, y), real)
-
-
-def _steps(graph: _Graph, x: str, begin: int, end: int) -> str:
-    """x[:, begin:end]"""
-    return graph.add("Slice", x, *(graph.put([bound], np.int64) for bound in (begin, end, 1)))
-
-
-def largest_difference(net: NextItNet, content: bytes, batches: list[Ints]) -> float:
-    """Between the scores of the net and those of its graph on these items (B, T)."""
-    score = open_graph(content, net.table.shape[0] - 1)
+def largest_difference(net: SequenceNet, content: bytes, batches: list[Ints]) -> float:
+    """Between the scores and gates of the net and those of its graph on these steps (B, T, 3)."""
+    graph = open_graph(content, len(net.bias) - 1)
     worst = 0.0
-    for items in batches:
+    for steps in batches:
         with torch.no_grad():
-            wanted: npt.NDArray[np.float32] = net.last(torch.from_numpy(items)).numpy()
-        worst = max(worst, float(np.abs(wanted - score(items)).max()))
+            wanted = [part.numpy() for part in net.last(torch.from_numpy(steps))]
+        for a, b in zip(wanted, graph(steps), strict=True):
+            worst = max(worst, float(np.abs(a - b).max(initial=0)))
     return worst
 
 
-def checked_onnx(net: NextItNet, batches: list[Ints]) -> bytes:
+def checked_onnx(net: SequenceNet, batches: list[Ints]) -> bytes:
     """The graph, once it has scored `batches` as the net does. Raises EngineError where it does not."""
     content = to_onnx(net)
     worst = largest_difference(net, content, batches)

@@ -1,4 +1,4 @@
-"""Opens an exported graph with onnxruntime; the one module of `nets` that serving may import: no torch, no onnx.
+"""Opens an exported graph with onnxruntime: no torch, no onnx.
 
 Letters: B viewers, T steps, N items (0 = padding).
 """
@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from movierec.dataset import Ints
 from movierec.engines.base import BadState
+from movierec.engines.nets.steps import WIDTH
 
-Scorer = Callable[[Ints], npt.NDArray[np.float32]]  # items (B, T) -> scores (B, N + 1)
+Table = npt.NDArray[np.float32]
+Scorer = Callable[[Ints], tuple[Table, Table]]  # steps (B, T, 3) -> scores (B, N + 1), gates (B, 2 or 0)
 
 
 def open_graph(graph: bytes, n_items: int) -> Scorer:
@@ -26,15 +28,19 @@ def open_graph(graph: bytes, n_items: int) -> Scorer:
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
-        def score(items: Ints) -> npt.NDArray[np.float32]:
-            table: npt.NDArray[np.float32] = session.run(None, {"items": items})[0]  # (B, N + 1)
-            return table
+        def score(steps: Ints) -> tuple[Table, Table]:
+            scores, gates = session.run(["scores", "gates"], {"steps": steps})
+            return scores, gates
 
-        tried = score(np.array([[0, n_items]], dtype=np.int64))
+        tried = np.zeros((1, 2, WIDTH), dtype=np.int64)
+        tried[0, 1, 0] = n_items
+        scores, gates = score(tried)
     except Exception as fault:  # onnxruntime's own exceptions share no other base
         raise BadState(f"The graph can't be run: {fault}") from fault
-    if tried.shape != (1, n_items + 1):
-        raise BadState(f"The graph scores {tried.shape[-1] - 1} films, the catalogue has {n_items}.")
-    if not np.isfinite(tried).all():
+    if scores.shape != (1, n_items + 1):
+        raise BadState(f"The graph scores {scores.shape[-1] - 1} films, the catalogue has {n_items}.")
+    if gates.shape not in ((1, 0), (1, 2)):
+        raise BadState(f"The graph has gates of shape {gates.shape}.")
+    if not (np.isfinite(scores).all() and np.isfinite(gates).all()):
         raise BadState("The graph gives scores that are not finite.")
     return score

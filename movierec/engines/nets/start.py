@@ -1,6 +1,6 @@
 """Where training starts: item vectors from a truncated SVD of a windowed PPMI matrix, and log popularity.
 
-It is worth a third of the final quality on small data (evaluation.md, "What made the difference").
+The SVD is worth a third of the final quality on small data (evaluation.md, "What made the difference").
 Letters: E events, N items (0 = padding), C channels.
 """
 
@@ -11,8 +11,12 @@ import numpy.typing as npt
 from scipy import sparse
 
 from movierec.dataset import Dataset
+from movierec.engines.item_to_item import transitions
+from movierec.engines.item_to_item.rows import Tick, blocks, silent
 
 WINDOW, DECAY = 10, 0.85
+PANEL = 4_000_000  # products of numbers between two ticks: some tens of milliseconds
+ROUNDS = 4  # of subspace iteration
 Array = npt.NDArray[np.float32]
 
 
@@ -29,46 +33,52 @@ def usual(data: Dataset) -> Array:
     return (weight / weight.sum()).astype(np.float32)
 
 
-def item_vectors(data: Dataset, channels: int, random: np.random.Generator, scale: float = 0.1) -> Array:
+def item_vectors(
+    data: Dataset, channels: int, random: np.random.Generator, scale: float = 0.1, tick: Tick = silent
+) -> Array:
     """(N + 1, C) vectors of standard deviation `scale`; items without company get small random ones."""
     size = data.n_items + 1
     vectors = random.normal(0.0, 0.1 * scale, (size, channels))
-    matrix = _ppmi(_company(data))
+    matrix = _ppmi(transitions.counts(data, WINDOW, DECAY, lambda share: tick(share / 2)), tick)
     rank = min(channels, size - 1)
     if matrix.nnz and rank:
-        found = _left_vectors(matrix, rank, random)
+        found = _left_vectors(matrix, rank, random, tick)
         vectors[:, :rank] += found * (scale / max(float(found[1:].std()), 1e-12))
     vectors[0] = 0
     return vectors.astype(np.float32)
 
 
-def _company(data: Dataset) -> sparse.csr_array:
-    """(N + 1, N + 1) symmetric: how often two items were watched within WINDOW events, nearer counting more."""
-    size = data.n_items + 1
-    total = sparse.csr_array((size, size), dtype=np.float32)
-    for gap in range(1, WINDOW + 1):
-        same = data.viewers[:-gap] == data.viewers[gap:]
-        left, right = data.items[:-gap][same], data.items[gap:][same]
-        weight = np.full(left.size, DECAY ** (gap - 1), dtype=np.float32)
-        total = total + sparse.coo_array((weight, (left, right)), shape=(size, size)).tocsr()
-    return sparse.csr_array(total + total.T)
-
-
-def _ppmi(company: sparse.csr_array) -> sparse.csr_array:
-    """max(0, log(C_ij * total / (row_i * row_j))) at the non-zeros."""
+def _ppmi(follows: sparse.csr_array, tick: Tick) -> sparse.csr_array:
+    """max(0, log(C_ij * total / (row_i * row_j))) at the non-zeros of C, the counts in both directions."""
+    company = sparse.csr_array(follows + follows.T)
     rows = np.asarray(company.sum(axis=1), dtype=np.float64).ravel()
-    found = company.tocoo()
-    i, j = found.coords
-    value = np.log(np.maximum(found.data * rows.sum() / np.maximum(rows[i] * rows[j], 1e-12), 1e-12))
-    keep = value > 0
-    return sparse.csr_array(sparse.coo_array((value[keep].astype(np.float32), (i[keep], j[keep])), shape=company.shape))
+    total = rows.sum()
+    for low, high in blocks(np.diff(company.indptr), PANEL):
+        at = slice(company.indptr[low], company.indptr[high])
+        i = np.repeat(np.arange(low, high), np.diff(company.indptr[low : high + 1]))
+        value = company.data[at] * total / np.maximum(rows[i] * rows[company.indices[at]], 1e-12)
+        company.data[at] = np.log(np.maximum(value, 1))
+        tick(0.5)
+    company.eliminate_zeros()
+    return company
 
 
-def _left_vectors(matrix: sparse.csr_array, rank: int, random: np.random.Generator) -> npt.NDArray[np.float64]:
-    """U sqrt(S) of the `rank` largest singular values, by randomised subspace iteration."""
+def _left_vectors(
+    matrix: sparse.csr_array, rank: int, random: np.random.Generator, tick: Tick
+) -> npt.NDArray[np.float64]:
+    """U sqrt(S) of the `rank` largest singular values of a symmetric matrix, by randomised subspace iteration."""
     width = min(matrix.shape[0], rank + 16)
-    basis = np.linalg.qr(matrix @ random.normal(size=(matrix.shape[0], width)))[0]
-    for _ in range(4):
-        basis = np.linalg.qr(matrix @ basis)[0]
-    left, values, _ = np.linalg.svd((matrix @ basis).T @ basis)  # matrix is symmetric
+    basis = random.normal(size=(matrix.shape[0], width))
+    for _ in range(ROUNDS + 1):
+        basis = np.linalg.qr(_product(matrix, basis, tick))[0]
+    left, values, _ = np.linalg.svd(_product(matrix, basis, tick).T @ basis)
     return (basis @ left)[:, :rank] * np.sqrt(values[:rank])
+
+
+def _product(matrix: sparse.csr_array, basis: npt.NDArray[np.float64], tick: Tick) -> npt.NDArray[np.float64]:
+    """matrix @ basis, some rows at a time."""
+    made = np.empty((matrix.shape[0], basis.shape[1]))
+    for low, high in blocks(np.diff(matrix.indptr), 8 * PANEL // basis.shape[1]):
+        made[low:high] = matrix[low:high] @ basis
+        tick(0.8)
+    return made

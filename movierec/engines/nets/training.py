@@ -1,4 +1,4 @@
-"""The fit loop of NextItNet: all positions, full softmax, AdamW with warm-up and cosine, the best epoch kept.
+"""The fit loop of all sequence nets: all positions, softmax, AdamW with warm-up and cosine, the best epoch kept.
 
 Letters: B viewers, T steps, P positions with a target, C channels, N items (0 = padding).
 """
@@ -7,77 +7,67 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from movierec.dataset import Dataset, Ints
 from movierec.engines.base import Diverged, Report
-from movierec.engines.nets import start
+from movierec.engines.nets import crossfit, loss, sampled, start
+from movierec.engines.nets.body import MakeNet, Start
+from movierec.engines.nets.context import Context
+from movierec.engines.nets.drop import DropPool
 from movierec.engines.nets.export import checked_onnx
-from movierec.engines.nets.loss import Buffers, Smoothing, cross_entropy
-from movierec.engines.nets.nextitnet import NextItNet
+from movierec.engines.nets.features import Features
+from movierec.engines.nets.serving import Table
 from movierec.engines.nets.windows import Batch, Windows
 
 Judge = Callable[[], Mapping[str, float]]
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """torch on one thread inside, as it was afterwards (more threads cost more CPU than they save here)."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-class DropPool:
-    """Dropout whose masks are cut at random offsets from one drawn pool: drawing anew took most of its time."""
-
-    def __init__(self, generator: torch.Generator, random: np.random.Generator) -> None:
-        self._noise = torch.rand(1 << 20, generator=generator)
-        self._pools: dict[float, Tensor] = {}
-        self._generator, self._random = generator, random
-
-    def __call__(self, x: Tensor, rate: float) -> Tensor:
-        """x with a share `rate` of its elements zeroed and the rest scaled up."""
-        if rate <= 0:
-            return x
-        if self._noise.numel() < 4 * x.numel():
-            self._noise, self._pools = torch.rand(8 * x.numel(), generator=self._generator), {}
-        if rate not in self._pools:
-            self._pools[rate] = (self._noise >= rate).to(x.dtype) / (1 - rate)
-        pool = self._pools[rate]
-        at = int(self._random.integers(0, pool.numel() - x.numel() + 1))
-        return x * pool[at : at + x.numel()].view(x.shape)
-
-
 class Training:
     """One training of one net; afterwards `export` gives the graph that serves."""
 
-    def __init__(self, data: Dataset, params: Any) -> None:
-        self._params = params
+    def __init__(self, data: Dataset, params: Any, make: MakeNet, report: Report) -> None:
+        self._params, self._report = params, report
         self._random = np.random.default_rng(params.seed)
         generator = torch.Generator().manual_seed(params.seed)
         self.dtype = torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16") else torch.float32
-        table = torch.from_numpy(start.item_vectors(data, params.channels, self._random))
+        self.folds = params.folds_for(data)
+        self._windows = Windows(data, params.length, params.batch, max(1, self.folds))
+        self._epochs = params.epochs_for(data)
+        self._step, self.total = 0, self._epochs * self._windows.batches
         self.prior = start.log_popularity(data)
-        self.net = NextItNet(table, torch.tensor(self.prior), params.dilations(), generator)
+        table = start.item_vectors(data, params.channels, self._random, tick=self.tick)
+        made = Start(
+            torch.from_numpy(table),
+            torch.from_numpy(self.prior),
+            features=self.folds > 0,
+            gaps=params.gaps,
+            ratings=params.ratings,
+            generator=generator,
+        )
+        self.net = make(made)
         self.average = copy.deepcopy(self.net)  # moving average of the weights: what is judged, kept and served
-        self._windows = Windows(data, params.length, params.batch)
-        self._buffers = Buffers(data.n_items, self.dtype)
-        self._smooth = Smoothing(params.smoothing, torch.from_numpy(start.usual(data)))
+        self.features: Features | None = None
+        self._context: Context | None = None
+        if self.folds:
+            tables = crossfit.cross_fitted(data, self.folds, params.ease_regularisation, self.tick)
+            self._context = Context(data, tables, self.folds, self.dtype)
+            self.features = crossfit.table(data, params.ease_regularisation, self.tick)
+        self.sampled = params.sampled_for(data)
+        if self.sampled:
+            self._sampler = sampled.Sampler(data, self._random)
+        else:
+            self._buffers = loss.Buffers(data.n_items, self.dtype, bool(self.folds))
+            share = 0.0 if self.folds else params.smoothing
+            self._smooth = loss.Smoothing(share, torch.from_numpy(start.usual(data)))
         self._drop = DropPool(generator, self._random)
-        self.total = params.epochs * self._windows.batches
         self._optimiser = torch.optim.AdamW(self._groups(), lr=params.learning_rate, betas=(0.9, 0.98), fused=True)
-        self.note = ""
+        self.note = self._first_note()
         self._best: dict[str, Tensor] | None = None
         self._best_value = -math.inf
 
@@ -89,27 +79,40 @@ class Training:
             {"params": [w for w in weights if w.dim() <= 1], "weight_decay": 0.0},
         ]
 
-    def run(self, report: Report, judge: Judge | None) -> None:
+    def _first_note(self) -> str:
+        """What a person should know that the knobs don't say."""
+        told = []
+        if self._params.features and not self.folds:
+            told.append("There are too few viewers to cross-fit features: it learns without them.")
+        if self.sampled:
+            told.append(f"It learns against {sampled.DRAWN} films drawn at each step, not against all.")
+        return " ".join(told)
+
+    def tick(self, share: float = 0.0) -> None:
+        """A word between two steps, so that a wish to stop is heard."""
+        self._report(self._step, self.total)
+
+    def run(self, judge: Judge | None) -> None:
         """Train until the epochs are through, validation stopped improving, or the loss is no number any more.
 
-        Raises Diverged for the last where no epoch was good; whatever `report` and `judge` raise passes through.
+        Raises Diverged for the last where no epoch was good; whatever report and `judge` raise passes through.
         """
-        step, waited = 0, 0
-        for epoch in range(1, self._params.epochs + 1):
+        waited = 0
+        for epoch in range(1, self._epochs + 1):
             losses = []
             for batch in self._windows.epoch(self._random):
-                losses.append(self._step(batch, step))
+                losses.append(self._learn(batch, self._step))
                 if not math.isfinite(losses[-1]):
                     return self._diverged(epoch)
-                step += 1
-                report(step, self.total)
+                self._step += 1
+                self.tick()
             if not all(bool(weight.isfinite().all()) for weight in self.net.parameters()):
                 return self._diverged(epoch)
             metrics = dict(judge()) if judge else {}
             waited = 0 if self._keep_if_better(metrics, epoch) else waited + 1
-            report(step, self.total, loss=float(np.mean(losses)), **metrics)
+            self._report(self._step, self.total, loss=float(np.mean(losses)), **metrics)
             if waited > self._params.patience:
-                self.note = f"Stopped after epoch {epoch}: validation was best in epoch {epoch - waited}."
+                self._tell(f"Stopped after epoch {epoch}: validation was best in epoch {epoch - waited}.")
                 return None
         return None
 
@@ -126,7 +129,10 @@ class Training:
     def _diverged(self, epoch: int) -> None:
         if self._best is None:
             raise Diverged("The loss stopped being a number; try a lower learning rate.")
-        self.note = f"The loss stopped being a number in epoch {epoch}; the best epoch before it is kept."
+        self._tell(f"The loss stopped being a number in epoch {epoch}; the best epoch before it is kept.")
+
+    def _tell(self, sentence: str) -> None:
+        self.note = f"{self.note} {sentence}".strip()
 
     def keep_best(self) -> bool:
         """Go back to the weights of the best epoch; whether there was one."""
@@ -136,24 +142,34 @@ class Training:
         return True
 
     def export(self, batches: list[Ints]) -> bytes:
-        """The net as an ONNX graph that scores these items (B, T) as the net does."""
+        """The net as an ONNX graph that scores these steps (B, T, 3) as the net does."""
         return checked_onnx(self.average, batches)
 
-    def _step(self, batch: Batch, step: int) -> float:
+    def _learn(self, batch: Batch, step: int) -> float:
         for group in self._optimiser.param_groups:
             group["lr"] = self._params.learning_rate * self._pace(step)
-        net, parts = self.net, [torch.from_numpy(part) for part in batch.inputs]  # (B, T) each
-        rates = (self._params.embedding_dropout, self._params.block_dropout, self._params.head_dropout)
-        hidden = torch.cat([net(part, self.dtype, rates, self._drop)[part > 0] for part in parts])  # (P, C)
-        targets = torch.from_numpy(batch.targets)
-        loss = cross_entropy(hidden, net.table, net.bias, targets, self._buffers, self._smooth)
+        loss = self._loss(batch)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._optimiser.step()
         with torch.no_grad():
-            net.table[0] = 0
-            torch._foreach_lerp_([*self.average.parameters()], [*net.parameters()], 1 - _memory(step))
+            self.net.table[0] = 0
+            torch._foreach_lerp_([*self.average.parameters()], [*self.net.parameters()], 1 - _memory(step))
         return loss.item()
+
+    def _loss(self, batch: Batch) -> Tensor:
+        net, params = self.net, self._params
+        rates = (params.embedding_dropout, params.block_dropout, params.head_dropout)
+        parts = [torch.from_numpy(part) for part in batch.inputs]  # (B, T, 3) each
+        hidden = torch.cat([net(part, self.dtype, rates, self._drop)[part[:, :, 0] > 0] for part in parts])  # (P, C)
+        gates = net.gates(hidden)  # (P, 2 or 0)
+        context = None if self._context is None else self._context.at(batch.events, batch.fold)
+        if self.sampled:
+            return sampled.cross_entropy(
+                net, hidden, gates, batch.targets, context, self._sampler, self.dtype, self.tick
+            )
+        task = loss.Task(torch.from_numpy(batch.targets), context, self._buffers, self._smooth, self.tick)
+        return loss.cross_entropy(hidden, net.table, net.bias, gates, task)
 
     def _pace(self, step: int) -> float:
         """Share of the learning rate: linear warm-up over 50 steps, then a cosine down to 2 %."""
@@ -164,10 +180,10 @@ class Training:
         return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
     @torch.no_grad()
-    def score(self, items: Ints) -> npt.NDArray[np.float32]:
-        """(B, N + 1) scores after items (B, T), left-padded."""
-        table: npt.NDArray[np.float32] = self.average.last(torch.from_numpy(items)).numpy()
-        return table
+    def score(self, steps: Ints) -> tuple[Table, Table]:
+        """(B, N + 1) scores and (B, 2 or 0) gates after steps (B, T, 3), left-padded."""
+        scores, gates = self.average.last(torch.from_numpy(steps))
+        return scores.numpy(), gates.numpy()
 
 
 def _memory(step: int) -> float:

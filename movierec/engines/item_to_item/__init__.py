@@ -1,0 +1,1 @@
+"""What counting engines and nets share: item-to-item tables (transitions, EASE, neighbours) and their serving form."""

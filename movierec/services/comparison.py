@@ -1,0 +1,173 @@
+"""Finished runs against each other: a table of means and a verdict for every pair, or the reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import current_app
+
+from movierec import artifacts
+from movierec.evaluation import pairs, statistics
+from movierec.evaluation import protocol as protocols
+from movierec.evaluation.scorecard import Scorecard
+from movierec.evaluation.segments import ALL
+from movierec.extensions import db
+from movierec.services import runs
+from movierec.services.errors import Refused
+from movierec.tables import Run
+
+MOST = 12  # runs in one comparison: 66 pairs
+
+
+@dataclass(frozen=True)
+class Side:
+    """One run of the table: its mean over the viewers it was asked about, with its interval. NaN: not measured."""
+
+    run: int
+    engine: str
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def name(self) -> str:
+        """As people call it."""
+        return f"{self.engine} #{self.run}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One pair: the difference first - second over the viewers that both were asked about, and what it means."""
+
+    first: Side
+    second: Side
+    difference: float
+    low: float
+    high: float
+    p: float  # of this pair alone
+    corrected: float  # by Holm over all pairs shown
+    n: int
+    smallest: float  # difference that n viewers show four times in five
+    needed: int | None  # viewers who would settle it, four times in five; None where there is no difference at all
+    clear: bool
+    words: str  # "ease #3 better by .021 [.004, .038]" or "no clear difference"
+
+    @property
+    def advice(self) -> str:
+        """What else one should know, in a sentence; empty where the verdict is clear."""
+        if self.clear or not self.n:
+            return ""
+        if self.needed is None:
+            return f"On average over {self.n:,} viewers the two are equal."
+        shown = statistics.digits(self.smallest)
+        if self.needed <= self.n:
+            return "By its size it would show, but not enough viewers agree, or not surely enough among so many pairs."
+        return f"{self.n:,} viewers show differences from {shown} on; about {self.needed:,} would settle this one."
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that is shown together: one metric under one protocol for one segment."""
+
+    metric: str
+    k: int
+    protocol: protocols.Protocol
+    segment: str
+    sides: list[Side]
+    verdicts: list[Verdict]
+
+    def between(self, first: int, second: int) -> Verdict | None:
+        """The verdict on these two runs, in whichever order they were named."""
+        wanted = {first, second}
+        return next((verdict for verdict in self.verdicts if {verdict.first.run, verdict.second.run} == wanted), None)
+
+
+def compare(
+    run_ids: Sequence[int],
+    *,
+    metric: str = "ndcg",
+    k: int = 10,
+    protocol: str = protocols.DEFAULT,
+    segment: str = ALL,
+) -> Comparison:
+    """These runs, in the order given, each once. Raises NotFound, or Refused where they can't be put side by side."""
+    wanted = list(dict.fromkeys(run_ids))
+    if not 2 <= len(wanted) <= MOST:
+        raise Refused(f"Name two runs or more, at most {MOST}.", field="runs")
+    try:
+        how = protocols.get(protocol)
+    except protocols.UnknownProtocol as error:
+        raise Refused(str(error), field="protocol") from error
+    found = [runs.get(run_id) for run_id in wanted]
+    _refuse_unlike(found, how)
+    db.session.remove()  # no transaction stays open while files are read
+    cards = [_card(run, how) for run in found]
+    try:
+        sides = [_side(run, card, metric, k, segment) for run, card in zip(found, cards, strict=True)]
+        verdicts = [_verdict(pair, sides) for pair in pairs.compare_all(cards, metric, k, segment)]
+    except ValueError as error:
+        raise Refused(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+    return Comparison(metric, k, how, segment, sides, verdicts)
+
+
+def _refuse_unlike(found: Sequence[Run], how: protocols.Protocol) -> None:
+    """Raises Refused with the reason unless the runs can be compared at all."""
+    for run in found:
+        if run.split != how.split:
+            raise Refused(
+                f"{run.engine} #{run.id} was trained under the split {run.split!r} and has no numbers under {how.id}. "
+                f"To get them train it again: flask train {run.engine} --split {how.split}"
+            )
+        if run.artifact is None:
+            raise Refused(f"{run.engine} #{run.id} has nothing to compare: it is {run.state}.")
+        if run.dataset_sha256 != found[0].dataset_sha256:
+            raise Refused(
+                f"{found[0].engine} #{found[0].id} and {run.engine} #{run.id} learnt from different data, so they were "
+                "asked different questions. Train the older one again on today's data."
+            )
+
+
+def _card(run: Run, how: protocols.Protocol) -> Scorecard:
+    """What the run's artefact keeps of its evaluation. Raises Refused."""
+    root, name = Path(current_app.config["MODELS_DIR"]), f"{how.id}.npz"
+    called = f"{run.engine} #{run.id}"
+    try:
+        manifest = artifacts.verify(root, run.engine, str(run.artifact), sha256=run.artifact_sha256)
+        if name not in manifest.files:
+            raise Refused(
+                f"{called} keeps no values viewer by viewer under {how.id}: it was stopped before it was judged. "
+                f"Train it to its end: flask train {run.engine} --split {run.split}"
+            )
+        return Scorecard.from_arrays(
+            artifacts.read(root, run.engine, str(run.artifact), name, sha256=run.artifact_sha256)
+        )
+    except artifacts.BadArtifact as error:
+        raise Refused(f"The files of {called} can't be used: {error}") from error
+    except ValueError as error:
+        raise Refused(f"{called} was judged by another version of movierec ({error}): train it again.") from error
+
+
+def _side(run: Run, card: Scorecard, metric: str, k: int, segment: str) -> Side:
+    column = pairs.values(card, metric, k, segment)[:, None]  # drawn as for the run's own row: the very same interval
+    return Side(run.id, run.engine, *statistics.bootstrap_columns(column, card.seed)[0])
+
+
+def _verdict(pair: pairs.Pair, sides: Sequence[Side]) -> Verdict:
+    first, second, told = sides[pair.a], sides[pair.b], pair.verdict
+    return Verdict(
+        first,
+        second,
+        told.difference,
+        told.low,
+        told.high,
+        told.p,
+        float("nan") if told.corrected is None else told.corrected,
+        told.n,
+        told.smallest,
+        told.needed,
+        told.words != statistics.UNCLEAR,
+        told.sentence(first.name, second.name),
+    )
