@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help run demo test test-browser lint css bench worker clean
+.PHONY: help run demo test test-browser lint css docs bench worker clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,8 +26,12 @@ lint: .venv/installed-dev ## ruff and mypy
 css: ## Build movierec/static/app.css from movierec/static/src (needs Node.js; the result is committed)
 	@npm ci --silent && npx @tailwindcss/cli -i movierec/static/src/theme.css -o movierec/static/app.css --minify
 
-bench: .venv/installed-dev ## List the benchmarks; each says in its first line what it measures
-	@for file in benchmarks/*.py; do printf '  %s: ' "$$file"; sed -n '1s/^"""\(.*\)"""$$/\1/p' "$$file"; done
+docs: .venv/installed ## Write settings and figures of the engines into README.md and docs/engines.md
+	@$(BIN)/python tools/engine_docs.py
+
+bench: .venv/installed-dev ## List the benchmarks and their commands; RUN="search.py 10000" runs one
+	@if [ -n "$(RUN)" ]; then exec $(BIN)/python benchmarks/$(RUN); fi; \
+	awk 'FNR == 1 {sub(/^"""/, ""); sub(/"""$$/, ""); print "\n  " $$0} FNR > 1 && /^python benchmarks/ {print "    " $$0}' benchmarks/*.py
 
 worker: .venv/installed ## One more training worker
 	@exec $(BIN)/flask worker

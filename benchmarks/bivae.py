@@ -88,9 +88,8 @@ def compare_steps(data: Dataset, repeats: int) -> None:
             one, two = (spent(lambda n=n: learn(peer, theirs, n, BATCH, RATE, 1.0, verbose=False)) for n in (1, 2))
             took.append((two - one, spent(lambda: ours.epoch(silent))))  # what `learn` does once cancels out
     cornac, mine = np.median(took, axis=0) / steps * 1000
-    print(
-        f"\n| step | ms | ratio |\n|---|---|---|\n| Cornac | {cornac:.2f} | |\n| ours | {mine:.2f} | {cornac / mine:.1f} |"
-    )
+    print("\n| step | CPU ms | ratio |\n|---|---|---|")
+    print(f"| Cornac | {cornac:.2f} | |\n| ours | {mine:.2f} | {cornac / mine:.1f} |")
     print(f"\n{steps} steps an epoch, batches of {BATCH}, {repeats} epochs of each; after one epoch the factors differ")
     print(f"by at most {apart:.1e}.")
 

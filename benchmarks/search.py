@@ -1,4 +1,4 @@
-"""How fast are autocomplete and typo search over 10 k and 1 M titles, beside LIKE? Sizes may be given."""
+"""How fast are autocomplete and typo search over 10 k and 1 M titles, beside LIKE?  python benchmarks/search.py [titles ...]"""
 
 from __future__ import annotations
 

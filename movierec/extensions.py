@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,7 @@ csrf = CSRFProtect()
 
 QUEUE = "movierec"
 PATIENCE = 5000  # milliseconds that a writer waits for the one before it
+_turn = threading.Lock()  # the line in which writers of this process stand
 
 
 class BadDatabase(Exception):
@@ -92,14 +94,17 @@ def writing(*, wait: bool = True) -> Iterator[Any]:
     """One writing transaction: the lock is taken first, the end commits, an exception rolls all of it back.
 
     Every write of the house goes through here. Read what the decision rests on inside. Does not nest.
-    Raises OperationalError where another writer keeps the lock for PATIENCE, or at once without `wait`: see `busy`.
+    Writers of one process stand in line; SQLite's own waiters ask again and again, and some are never lucky.
+    Raises OperationalError where others keep the lock for PATIENCE, in line and then at the lock, or at once without
+    `wait`: see `busy`.
     """
     if db.session.info.get("writing"):
         raise RuntimeError("writing() does not nest: call the inner one after the outer has ended")
     db.session.rollback()  # ends a reading transaction that may be open; its snapshot may be old
-    db.session.connection(execution_options={"immediate": True, "wait": wait})
-    db.session.info["writing"] = True
+    mine = wait and _turn.acquire(timeout=PATIENCE / 1000)
     try:
+        db.session.connection(execution_options={"immediate": True, "wait": wait})
+        db.session.info["writing"] = True
         yield db.session
         db.session.commit()
     except BaseException:
@@ -107,6 +112,8 @@ def writing(*, wait: bool = True) -> Iterator[Any]:
         raise
     finally:
         db.session.info.pop("writing", None)
+        if mine:
+            _turn.release()
 
 
 def busy(error: Exception) -> bool:

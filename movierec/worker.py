@@ -1,4 +1,4 @@
-"""The process that trains: an RQ worker that runs one function, tends the runs, and never outlives its purpose.
+"""The process that trains: an RQ worker that runs two functions, tends the runs, and never outlives its purpose.
 
 `flask worker` starts it; so does `rq worker --worker-class movierec.worker.Worker --serializer json movierec`.
 Each training runs in a forked work-horse, which dies with the worker. The worker itself never imports torch.
@@ -29,7 +29,7 @@ from movierec import create_app
 from movierec.artifacts import ArtifactError
 from movierec.engines.base import EngineError
 from movierec.extensions import BadDatabase, db, queue, redis
-from movierec.services import first_run, jobs, storage, sweeping, training_job
+from movierec.services import first_run, jobs, measuring, storage, sweeping, training_job
 from movierec.services.attempt import end_from_outside
 from movierec.services.errors import ServiceError
 from movierec.tables import Run
@@ -50,11 +50,16 @@ class RedisGone(Exception):
 
 
 def train(run_id: int) -> None:
-    """The one function that jobs may name. Its only argument is a run's id."""
+    """What most jobs name. Its only argument is a run's id."""
     try:
         training_job.execute(run_id, os.environ.get(ATTEMPT))
     except (EngineError, ServiceError, ArtifactError):
         log.debug("run %s failed", run_id, exc_info=True)  # its row has the sentence; a defect goes on, with its place
+
+
+def measure(measurement_id: int) -> None:
+    """What a job of kind "m" names: judge a finished run under one more protocol."""
+    measuring.execute(measurement_id)
 
 
 class Worker(rq.Worker):
@@ -89,7 +94,8 @@ class Worker(rq.Worker):
             jobs.drop(self.connection, queue.key, job.id)
             return
         super().execute_job(job, queue)
-        self._say_how_it_ended(int(job.id))
+        if job.id.isdecimal():
+            self._say_how_it_ended(int(job.id))
 
     def _say_how_it_ended(self, run_id: int) -> None:
         """One line a job."""
@@ -120,6 +126,8 @@ class Worker(rq.Worker):
         """Say on the row at once how the training came to its end."""
         super().handle_work_horse_killed(job, retpid, ret_val, rusage)
         peak = rusage.ru_maxrss * 1024
+        if not job.id.isdecimal():  # a measurement: `measuring.sweep` sees that its job has died
+            return
         state, reason = ("lost", STOPPED) if self.stopping else ("failed", _how_it_died(ret_val, peak))
         told = {"run_id": int(job.id), "state": state, "reason": reason}
         self.deaths.append(told | {"attempt_id": self.attempt_id, "peak_memory": peak})
@@ -177,6 +185,7 @@ class Worker(rq.Worker):
         try:
             for run_id in sweeping.sweep():
                 log.warning("run %s was lost", run_id)
+            measuring.sweep()
             if time.monotonic() >= self._tidy_at:
                 self._tidy_at = time.monotonic() + TIDY_EVERY
                 sweeping.tidy()

@@ -16,7 +16,7 @@ from tiny import Ear, of_rows
 from movierec.dataset import Dataset, History, ItemIndex
 from movierec.engines.base import BadState, Cancelled, Diverged, EngineError
 from movierec.engines.bilateral import net, training, views
-from movierec.engines.bilateral.folding import Folding, log_odds
+from movierec.engines.bilateral.folding import Folding, log_odds, shapes
 from movierec.engines.bilateral.training import Training
 from movierec.engines.bivae import Bivae, BivaeParams
 from movierec.evaluation import harness, protocol
@@ -252,13 +252,11 @@ def test_every_film_of_a_reason_is_one_and_says_how_much() -> None:
 
 def test_an_explanation_costs_at_most_three_recommendations() -> None:
     random, n_items, made = np.random.default_rng(0), 10_000, Bivae()
-    shape = {"first": (n_items + 1, 100), "films": (n_items + 1, 50), "prior": (n_items + 1,), "weight1": (100, 50)}
-    arrays = {name: random.normal(size=size).astype(np.float32) for name, size in shape.items()}
+    wanted = shapes(n_items, [made.params.hidden], made.params.factors)
+    arrays = {name: random.normal(size=shape).astype(np.float32) for name, shape in wanted.items()}
     arrays["prior"][0] = arrays["prior"].min() - 1
-    made.restore(
-        {**arrays, "bias0": arrays["prior"][:100], "bias1": arrays["prior"][:50]}, ItemIndex(np.arange(n_items))
-    )
-    history = History.of(1 + random.permutation(n_items)[:100])
+    made.restore(arrays, ItemIndex(np.arange(n_items)))
+    history = History.of(1 + random.permutation(n_items)[:200])
     picks = [pick.item for pick in made.recommend([history], 10)[0]]
     costs = []
     for act in (lambda: made.recommend([history], 10), lambda: made.explain(history, picks)):

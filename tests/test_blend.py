@@ -78,10 +78,10 @@ def test_what_is_no_list_of_parts_is_said(parts: str, said: str) -> None:
 
 def test_the_usual_parts_are_those_that_can_be_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     many, few = chain(viewers=250), chain(viewers=20)
-    assert Blend.defaults_for(many) == {"parts": "nextitnet, transitions, ease"}
+    assert Blend.defaults_for(many) == {"parts": "nextitnet, sasrec, transitions"}
     assert Blend.defaults_for(few) == {"parts": "transitions, ease"}
     monkeypatch.setattr(registry.get("nextitnet"), "needs", ("no_such_library",))
-    assert Blend.defaults_for(many) == {"parts": "transitions, ease"}
+    assert Blend.defaults_for(many) == {"parts": "sasrec, transitions"}
 
 
 def test_what_cannot_be_a_part_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +123,7 @@ def test_the_search_finds_a_peak_and_leaves_out_what_does_not_help() -> None:
 
     found = seeking.seek(3, judge)
     assert found[0] == 1
-    assert found[1] in (0.2, 0.4)
+    assert found[1] in (0.1, 0.2, 0.4)  # of an uneven grid the lower side is the denser
     assert found[2] == 0
 
 
@@ -133,10 +133,10 @@ def test_the_best_part_leads_wherever_it_stands() -> None:
 
 
 def test_a_lone_peak_is_not_believed() -> None:
-    """.003 at one weight is 2 / 4 of .003 with its neighbours; .002 at three weights in a row stays .002."""
+    """1 : 2 : 3 : 2 : 1 at .2: (1 + 2 + 3) * .002 + .003 over 9 is .0017; at the peak: .002 + 3 * .003 over 8 is .0014."""
     gains = dict(zip(GRID, (0, 0, 0.002, 0.002, 0.002, 0, 0.003, 0), strict=True))
-    found = seeking.seek(2, lambda w: 0.5 + gains[w[1]] if w[0] else 0.1)
-    assert found.tolist() == [1, 0.1]
+    found = seeking.seek(2, lambda w: 0.5 + gains.get(w[1], 0) if w[0] else 0.1)
+    assert found.tolist() == [1, 0.2]
 
 
 def test_the_search_asks_no_more_than_it_says() -> None:

@@ -1,6 +1,7 @@
 """The database as it is opened: D1 (many writers), D2 (a held lock), D8 (foreign keys), and writing() itself."""
 
 import sqlite3
+import threading
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -125,6 +126,32 @@ def test_writing_without_waiting_gives_up_at_once_and_waits_again_later(app):
         assert not unwritable(caught.value)
         db.session.rollback()
         assert db.session.connection().exec_driver_sql("PRAGMA busy_timeout").scalar() == 5000
+
+
+def test_writers_of_a_process_stand_in_line_and_the_line_moves_on(app, impatient):
+    inside, go_on, order = threading.Event(), threading.Event(), []
+
+    def first():
+        with app.app_context(), pytest.raises(ZeroDivisionError), writing():
+            inside.set()
+            assert go_on.wait(20)
+            order.append("first")
+            raise ZeroDivisionError
+
+    holder = threading.Thread(target=first)
+    holder.start()
+    assert inside.wait(20)
+    with app.app_context():
+        with pytest.raises(OperationalError) as error, writing():  # waited in line, then at the lock itself
+            order.append("never")
+        assert busy(error.value)
+        go_on.set()
+        with writing() as session:  # the one before failed, and still left the line
+            order.append("second")
+            session.add(Setting(key="k", value=1))
+    holder.join()
+    assert order == ["first", "second"]
+    assert not extensions._turn.locked()
 
 
 def test_a_read_only_database_still_shows_pages_and_says_507_to_changes(as_viewer, catalogue, app):

@@ -25,7 +25,7 @@ class Behind:
     n_items = N
 
     def __init__(self, positions: int, generator: torch.Generator) -> None:
-        self.features = torch.randn(2, positions, N, generator=generator)
+        self.features = torch.randn(2, positions + 64, N, generator=generator)
         self.seen = torch.rand(positions, N, generator=generator) < 0.2
 
     def fill(self, start: int, mk: Tensor, ez: Tensor, columns: object = None) -> None:
@@ -33,7 +33,8 @@ class Behind:
             into.copy_(feature[start : start + len(into)])
 
     def hide(self, start: int, logits: Tensor, columns: object = None) -> None:
-        logits[self.seen[start : start + len(logits)]] = context.HIDDEN
+        seen = self.seen[start : start + len(logits)]
+        logits[: len(seen)][seen] = context.HIDDEN
 
 
 @pytest.mark.parametrize(("behind", "share"), [(False, 0.0), (False, 0.3), (True, 0.0)])
@@ -56,7 +57,7 @@ def test_the_fused_loss_is_cross_entropy_and_so_are_its_gradients(
     mine.backward()
     logits, smooth = theirs[0] @ theirs[1][1:].T + theirs[2][1:], usual.expand(700, N)
     if made is not None:
-        logits = logits + theirs[3][:, :1] * made.features[0] + theirs[3][:, 1:] * made.features[1]
+        logits = logits + theirs[3][:, :1] * made.features[0, :700] + theirs[3][:, 1:] * made.features[1, :700]
         seen = made.seen & ~F.one_hot(targets - 1, N).bool()
         logits = logits.masked_fill(seen, -1e4)
     wanted = (1 - share) * F.one_hot(targets - 1, N) + share * smooth

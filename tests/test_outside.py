@@ -17,7 +17,7 @@ from movierec.engines.language.world import Ask, FilmFacts, Silence
 from movierec.engines.llm import Llm
 from movierec.engines.popularity import Popularity
 from movierec.extensions import db
-from movierec.services import content, llm, outside
+from movierec.services import accounts, content, llm, outside
 from movierec.services.outside import SiteWorld
 from movierec.tables import LlmCall, User
 
@@ -102,3 +102,19 @@ def test_a_model_that_is_gone_or_a_door_that_breaks_is_silence(
 def test_only_an_engine_that_talks_is_given_the_doors(app: Flask, engine: Engine, talks: bool) -> None:
     assert outside.connected(engine, app) is engine
     assert isinstance(getattr(engine, "_world", None), SiteWorld) == talks
+
+
+@pytest.mark.parametrize(("settings", "host"), [
+    ({}, ""), ({"LLM_PROVIDER": "stub"}, ""), ({"LLM_API_KEY": CANARY, "LLM_MODEL": "m"}, "openrouter.ai"),
+    ({"LLM_BASE_URL": "http://127.0.0.1:11434/v1", "LLM_MODEL": "m", "LLM_ALLOW_LOCAL": "1"}, ""),
+    ({"LLM_BASE_URL": "http://10.0.0.7:8000/v1", "LLM_MODEL": "m", "LLM_ALLOW_LOCAL": "1"}, "10.0.0.7"),
+])  # fmt: skip
+def test_pages_say_where_a_history_may_go(make_app: Callable[..., Flask], settings: dict[str, str], host: str) -> None:
+    app = make_app(**settings)
+    with app.test_request_context():
+        assert outside.asked_at() == host
+    with app.app_context():
+        person = accounts.create("ana", "correct horse battery 9").id
+    text = app.test_client().enter(person).get("/").text
+    assert ("Your history stays on this machine." in text) == (not host)
+    assert (f"language model at <bdi>{host}</bdi>" in text) == bool(host)

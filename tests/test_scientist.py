@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from training_kit import row_of
 
 from movierec.extensions import db, queue, writing
-from movierec.services import laboratory, serving, training, training_job
+from movierec.services import laboratory, training, training_job
 from movierec.tables import MetricRow, Run, User, now
 
 
@@ -40,12 +40,6 @@ def waiting(app: Flask, engine: str = "quick", **columns: object) -> int:
             with writing() as session:
                 session.execute(update(Run).where(Run.id == run_id).values(**columns))
     return run_id
-
-
-def air(app: Flask) -> tuple[int | None, int]:
-    with app.app_context():
-        row = serving.on_air()
-        return row.run_id, row.version
 
 
 def said(answer) -> str:
@@ -238,45 +232,6 @@ def test_stopping_from_the_page(sam: Browser, trainable: Flask) -> None:
 # -- on air
 
 
-def test_putting_on_air_and_rolling_back(sam: Browser, trainable: Flask) -> None:
-    first, second = trained(trainable), trained(trainable)
-    assert 'name="version" value="0"' in sam.get(f"/lab/runs/{first}").text
-    answer = sam.submit(f"/lab/runs/{first}/on-air", {"why": "good", "version": "0"})
-    assert (answer.status_code, answer.location) == (303, "/lab/on-air")
-    assert "Put on air" not in sam.get(f"/lab/runs/{first}").text.split("<main")[1].split("Settings")[0]
-    moved = sam.submit(f"/lab/runs/{second}/on-air", {"why": "better", "version": "1"}, htmx=True)
-    assert moved.headers["HX-Redirect"] == "/lab/on-air"
-    assert air(trainable) == (second, 2)
-    history = said(sam.get("/lab/on-air"))
-    assert "2 in all" in history
-    assert f"Roll back to quick #{first}" in history
-    assert "sam : better" in history
-    assert sam.submit("/lab/roll-back", {"version": "2"}).status_code == 303
-    assert air(trainable) == (first, 3)
-    assert "Rolled back with one click; no reason was given." in sam.get("/lab").text
-
-
-def test_what_cannot_go_on_air_says_why_and_changes_nothing(sam: Browser, trainable: Flask) -> None:
-    first, second = trained(trainable), trained(trainable)
-    sam.submit(f"/lab/runs/{first}/on-air", {"why": "good", "version": "0"})
-    late = sam.submit(f"/lab/runs/{second}/on-air", {"why": "too late", "version": "0"})
-    assert late.status_code == 409
-    assert f"sam put run #{first} on air meanwhile (good)." in said(late)
-    blank = sam.submit(f"/lab/runs/{second}/on-air", {"why": " ", "version": "1"})
-    assert blank.status_code == 422
-    assert "Say why" in blank.text
-    assert sam.submit(f"/lab/runs/{second}/on-air", {"why": "x", "version": "one"}).status_code == 422
-    shutil.rmtree(trainable.config["MODELS_DIR"] / "quick" / row_of(trainable, second).artifact)
-    broken = sam.submit(f"/lab/runs/{second}/on-air", {"why": "x", "version": "1"})
-    assert broken.status_code == 422
-    assert "the folder is missing" in broken.text
-    assert air(trainable) == (first, 1)
-    stale = sam.submit("/lab/roll-back", {"version": "1"})
-    assert stale.status_code == 409
-    assert "nothing to go back to" in stale.text
-    assert sam.submit("/lab/runs/4711/on-air", {"why": "x", "version": "1"}).status_code == 404
-
-
 def test_what_is_on_air_and_cannot_be_loaded_is_told_with_what_fills_in(sam: Browser, trainable: Flask) -> None:
     first, second = trained(trainable), trained(trainable)
     for version, run_id in enumerate((first, second)):
@@ -299,10 +254,6 @@ def test_a_form_that_is_sent_back_is_gathered_once(sam: Browser, monkeypatch: py
     assert gathered == ["absent"]
     assert sam.submit("/lab/runs", {"engine": "nothing"}).status_code == 422
     assert gathered == ["absent"]
-
-
-def test_nothing_was_put_on_air_yet(sam: Browser) -> None:
-    assert "Nothing was put on air yet" in sam.get("/lab/on-air").text
 
 
 def test_the_lab_is_for_scientists(as_viewer: Browser, as_admin: Browser) -> None:

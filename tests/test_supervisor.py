@@ -16,10 +16,13 @@ from pathlib import Path
 
 import pytest
 from running_kit import ROOT, House, give_data, wait_for
+from traffic_kit import app_of
 
+from movierec.extensions import db, writing
 from movierec.supervisor import machine, parts, valkey
 from movierec.supervisor.machine import CannotStart
 from movierec.supervisor.parts import Part
+from movierec.tables import Run
 
 
 @pytest.fixture(scope="session")
@@ -28,12 +31,12 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     house = House(tmp_path_factory.mktemp("seeded"))
     give_data(house.folder)
     subprocess.run([sys.executable, "-m", "flask", "seed"], cwd=ROOT, env=house.env, check=True, capture_output=True)
-    house.execute(
-        "INSERT INTO runs"
-        " (engine, params, state, step, total, phase, views_until, code_version, note, origin, split,"
-        " created_at)"
-        " VALUES ('nextitnet', '{}', 'cancelled', 0, 0, '', 0, '0', '', 'first', 'loo', '2026-01-01 00:00:00')"
-    )
+    app = app_of(house)
+    with app.app_context():
+        with writing() as session:
+            session.add(Run(engine="nextitnet", params={}, state="cancelled", code_version="0", origin="first"))
+        db.session.remove()
+        db.engine.dispose()
     return house.folder
 
 

@@ -16,9 +16,10 @@ from sqlalchemy import update
 from movierec import posters
 from movierec.dataset import Dataset
 from movierec.engines.base import Reason
+from movierec.engines.llm import Llm
 from movierec.engines.popularity import Popularity
 from movierec.extensions import db, writing
-from movierec.services import accounts, content, desk, drawing, history, llm, search, station
+from movierec.services import accounts, content, desk, drawing, history, llm, outside, search, station
 from movierec.services import catalogue as catalogue_service
 from movierec.tables import Movie, SlateRow, View
 
@@ -603,3 +604,28 @@ def test_a_film_says_why_it_is_on_ones_list(app: Flask, vera: Browser) -> None:
     assert "On your list:" in page
     assert "Because you watched Alien" in page
     assert "On your list:" not in vera.get("/movies/6016").text
+
+
+def test_where_a_language_model_is_on_air_home_comes_at_once_and_its_list_by_itself(
+    app: Flask, indexed: Browser, catalogue: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Model(monkeypatch, PICKS % (("It is <b>colder</b>.",) * 2))
+    indexed.submit("/movies/1214/watched")
+    movies = np.array(sorted(catalogue.values()))
+    engine = Llm()
+    engine.fit(Dataset.from_events(np.repeat([1, 2], 12), np.tile(movies, 2), np.arange(24)), lambda *_, **__: None)
+    with app.app_context():
+        outside.connected(engine, app)
+        station.station().current = station.OnAir(0, engine, station.Facts("llm", 7))
+    text = indexed.get("/").text
+    assert 'hx-get="/?wait=1"' in text
+    assert '<a class="quiet-link" href="/?wait=1">Wait for it</a>' in text  # without a script
+    assert (model.asked, "It is colder." in text) == (0, False)
+    part = indexed.fragment("/?wait=1")
+    assert "<html" not in part.text
+    assert "It is colder." in part.text
+    assert "Filled in" in part.text
+    assert 'hx-get="/?wait=1"' not in part.text
+    assert "It is colder." in indexed.get("/").text
+    assert "It is colder." in indexed.get("/movies/1200").text
+    assert model.asked == 1

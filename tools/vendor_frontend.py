@@ -16,6 +16,8 @@ FILES = {
     "htmx.org/LICENSE": "htmx-LICENSE.txt",
     "chart.js/dist/chart.umd.min.js": "chart-4.6.1.umd.min.js",
     "chart.js/LICENSE.md": "chart-LICENSE.txt",
+    "chartjs-chart-error-bars/build/index.umd.min.js": "error-bars-4.4.5.umd.min.js",
+    "chartjs-chart-error-bars/LICENSE": "error-bars-LICENSE.txt",
     "@fontsource-variable/inter/files/inter-latin-opsz-normal.woff2": "inter-5.3.0-latin.woff2",
     "@fontsource-variable/inter/files/inter-latin-ext-opsz-normal.woff2": "inter-5.3.0-latin-ext.woff2",
     "@fontsource-variable/inter/LICENSE": "inter-LICENSE.txt",
@@ -37,7 +39,7 @@ def main() -> None:
     for source, name in FILES.items():
         shutil.copyfile(NODE / source, vendor / name)
     # The source maps are not vendored; a browser's tools would ask for them in vain.
-    for name in ("htmx-4.0.1.min.js", "chart-4.6.1.umd.min.js"):
+    for name in ("htmx-4.0.1.min.js", "chart-4.6.1.umd.min.js", "error-bars-4.4.5.umd.min.js"):
         script = vendor / name
         script.write_text(re.sub(r"\n?//# sourceMappingURL=\S+\s*$", "\n", script.read_text(encoding="utf-8")))
     symbols = "\n".join(symbol(name) for name in ICONS)

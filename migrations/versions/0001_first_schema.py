@@ -128,6 +128,9 @@ def upgrade() -> None:
         sa.Column("fit_seconds", sa.Double(), nullable=True),
         sa.Column("peak_memory", sa.Integer(), nullable=True),
         sa.Column("note", sa.String(), nullable=False),
+        sa.Column("tags", sa.JSON(), nullable=False),
+        sa.Column("archived_at", sa.DateTime(), nullable=True),
+        sa.Column("removed_at", sa.DateTime(), nullable=True),
         sa.Column("origin", sa.String(length=16), nullable=False),
         sa.Column("created_by", sa.Integer(), nullable=True),
         sa.Column("created_at", sa.DateTime(), nullable=False),
@@ -203,6 +206,27 @@ def upgrade() -> None:
     )
     op.create_index("ix_metric_rows_run", "metric_rows", ["run_id", "protocol", "split", "metric"])
     op.create_table(
+        "measurements",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("protocol", sa.String(length=32), nullable=False),
+        sa.Column("asked_by", sa.Integer(), nullable=True),
+        sa.Column("asked_at", sa.DateTime(), nullable=False),
+        sa.Column("ended_at", sa.DateTime(), nullable=True),
+        sa.Column("reason", sa.String(), nullable=True),
+        sa.ForeignKeyConstraint(["asked_by"], ["users.id"], name="fk_measurements_asked_by", ondelete="SET NULL"),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_measurements_run_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_measurements"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "uq_measurements_open",
+        "measurements",
+        ["run_id", "protocol"],
+        unique=True,
+        sqlite_where=sa.text("ended_at IS NULL"),
+    )
+    op.create_table(
         "serving",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=True),
@@ -219,6 +243,7 @@ def upgrade() -> None:
         sa.Column("user_id", sa.Integer(), nullable=True),
         sa.Column("who", sa.String(length=64), nullable=False),
         sa.Column("why", sa.String(), nullable=False),
+        sa.Column("known", sa.String(), nullable=False),
         sa.Column("at", sa.DateTime(), nullable=False),
         sa.ForeignKeyConstraint(
             ["previous_run_id"], ["runs.id"], name="fk_serving_changes_previous_run_id", ondelete="SET NULL"
@@ -302,6 +327,7 @@ def downgrade() -> None:
         "slates",
         "serving_changes",
         "serving",
+        "measurements",
         "metric_rows",
         "views",
         "sessions",

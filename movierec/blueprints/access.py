@@ -54,7 +54,10 @@ ACCESS: dict[str, str] = {
     "scientist.all_runs": "scientist",
     "scientist.run": "scientist",
     "scientist.cancel": "scientist",
+    "scientist.ask_on_air": "scientist",
     "scientist.put_on_air": "scientist",
+    "scientist.candidates": "scientist",
+    "scientist.look": "scientist",
     "scientist.roll_back": "scientist",
     "scientist.on_air": "scientist",
 }

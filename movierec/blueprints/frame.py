@@ -14,7 +14,7 @@ from flask_login import current_user
 
 from movierec import posters
 from movierec.blueprints.access import ACCESS
-from movierec.services import catalogue, drawing, history, settings
+from movierec.services import catalogue, drawing, history, outside, settings
 
 # endpoint, word, icon, on the phone's dock: the masthead grows with the role that the endpoint asks for.
 LINKS = (
@@ -52,6 +52,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(
         asset=asset, film_url=film_url, mark_url=mark_url, poster_url=poster_url, door_url=door_url,
         nav=nav, now=_now, latest_day=history.latest_day, site_data=catalogue.source, demo_site=settings.demo,
+        asked_at=outside.asked_at,
     )  # fmt: skip
     app.jinja_env.filters.update(
         ago=ago,

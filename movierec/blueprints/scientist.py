@@ -8,7 +8,7 @@ from flask import Blueprint, Response, flash, request, url_for
 from flask_login import current_user
 
 from movierec.blueprints.htmx import back, page, wants_fragment
-from movierec.services import laboratory, runs, serving, training
+from movierec.services import gate, laboratory, preview, runs, serving, training
 from movierec.services.errors import Conflict, Refused, ServiceError
 from movierec.services.knobs import BadParams
 from movierec.services.training import AlreadyTraining
@@ -117,28 +117,46 @@ def cancel(run_id: int) -> Response:
     return _to_run(run_id)
 
 
+@blueprint.get(f"/runs/{RUN}/on-air")
+def ask_on_air(run_id: int) -> Response:
+    """The gate: what is known about putting this run on air, before anything is changed."""
+    return page("scientist/gate.html", "dialog", evidence=gate.evidence(run_id), given={})
+
+
 @blueprint.post(f"/runs/{RUN}/on-air")
 def put_on_air(run_id: int) -> Response:
-    """Put a run on air, unless somebody else changed that meanwhile or its artefact is broken."""
+    """Put a run on air: not before the evidence against it was confirmed, nor where somebody else was faster."""
     try:
-        serving.put_on_air(
+        gate.put_on_air(
             run_id,
             user_id=current_user.id,
             who=current_user.name,
             why=request.form.get("why", ""),
             expected_version=_version(),
+            knowing=request.form.get("knowing") == "yes",
         )
     except (Refused, Conflict) as error:
-        return _sheet_again(run_id, error)
+        return _gate_again(run_id, error)
     flash(f"Run #{run_id} is on air. Viewers get it from their next list on.")
     return _to("scientist.on_air")
+
+
+def _gate_again(run_id: int, error: ServiceError) -> Response:
+    """The gate once more, against what is on air by now, with the reason as it was typed."""
+    try:
+        evidence = gate.evidence(run_id)
+    except Refused:  # it has lost its artefact
+        return _sheet_again(run_id, error)
+    if evidence.run.id == laboratory.on_air().serving.run_id:
+        return _history(error)
+    return page("scientist/gate.html", status=error.status, evidence=evidence, error=error, given=request.form)
 
 
 @blueprint.post("/roll-back")
 def roll_back() -> Response:
     """Put back what was on air before."""
     try:
-        row = serving.roll_back(
+        row = gate.roll_back(
             user_id=current_user.id,
             who=current_user.name,
             why=request.form.get("why", "") or "Rolled back with one click; no reason was given.",
@@ -156,7 +174,33 @@ def on_air() -> Response:
     return _history(None)
 
 
-def _history(error: ServiceError | None) -> Response:
+@blueprint.get("/on-air/candidates")
+def candidates() -> Response:
+    """What could go on air instead, with verdicts: on its own for the page that asks for it once it is shown."""
+    if wants_fragment():
+        return page("scientist/on_air.html", "candidates", candidates=gate.candidates(), on_air=laboratory.on_air())
+    return _history(None, candidates=gate.candidates())
+
+
+@blueprint.get(f"/runs/{RUN}/preview")
+def look(run_id: int) -> Response:
+    """The run's list for oneself (no `viewer`), or for one of the viewers that it was judged by."""
+    text = request.args.get("viewer", "").strip()
+    run, error, shown = runs.get(run_id), None, None
+    try:
+        if text and not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise Refused("Give the number of a test viewer, 1 or more; leave it empty for your own list.")
+        shown = preview.preview(run_id, user_id=current_user.id, viewer=int(text) if text else None)
+    except ServiceError as problem:
+        error = problem
+    status = error.status if error else 200
+    return page(
+        "scientist/preview.html", "lists", status=status, run=run, preview=shown, error=error, viewer=text,
+        on_air=laboratory.on_air(),
+    )  # fmt: skip
+
+
+def _history(error: ServiceError | None, **more: Any) -> Response:
     return page(
         "scientist/on_air.html",
         "changes",
@@ -164,6 +208,7 @@ def _history(error: ServiceError | None) -> Response:
         on_air=laboratory.on_air(),
         changes=serving.changes(),
         error=error,
+        **more,
     )
 
 

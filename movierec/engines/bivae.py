@@ -30,7 +30,7 @@ from movierec.engines.bilateral.folding import Folding, from_arrays, shapes
 from movierec.engines.registry import register
 
 AT_ONCE = 256  # viewers folded in together
-TRIED = 200  # films of one history that are left out in turn to explain a list
+TRIED = 50  # films of one history that are left out in turn to explain a list
 
 
 class BivaeParams(Params):
@@ -82,12 +82,11 @@ class Bivae(ScoringEngine):
 
     @classmethod
     def defaults_for(cls, data: Dataset) -> dict[str, Any]:
-        """Larger steps and fewer epochs for more data, so that a training's steps grow slower than its views."""
-        size = max(1, data.n_events) / 100_000
+        """Batches grow with the root of their side (measured: 610 viewers, 9,724 films); more data, fewer epochs."""
         return {
-            "epochs": int(np.clip(round(250 * size**-0.3), 20, 250)),
-            "viewer_batch": int(np.clip(round(64 * size**0.5), 64, 1_024)),
-            "film_batch": int(np.clip(round(512 * size**0.25), 512, 2_048)),
+            "epochs": int(np.clip(round(250 * (max(1, data.n_events) / 100_000) ** -0.3), 20, 250)),
+            "viewer_batch": int(np.clip(round(64 * (data.n_viewers / 610) ** 0.5), 32, 1_024)),
+            "film_batch": int(np.clip(round(512 * (data.n_items / 9_724) ** 0.5), 64, 2_048)),
         }
 
     def fit(self, data: Dataset, report: Report, validate: Validate | None = None) -> None:

@@ -43,7 +43,7 @@ RUN = re.compile(r"#?([1-9][0-9]{0,9})")
 SLUG = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 MOST_PARTS = 8
 SMALL = 2_000  # views: below that a net has nothing to learn that counting does not find
-USUAL, USUAL_SMALL = ("nextitnet", "transitions", "ease"), ("transitions", "ease")
+USUAL, USUAL_SMALL = ("nextitnet", "sasrec", "transitions"), ("transitions", "ease")
 
 
 class Wanted(StrEnum):

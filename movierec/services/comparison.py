@@ -102,9 +102,9 @@ def compare(
     except protocols.UnknownProtocol as error:
         raise Refused(str(error), field="protocol") from error
     found = [runs.get(run_id) for run_id in wanted]
-    _refuse_unlike(found, how)
+    refuse_unlike(found, how)
     db.session.remove()  # no transaction stays open while files are read
-    cards = [_card(run, how) for run in found]
+    cards = [card(run, how) for run in found]
     try:
         sides = [_side(run, card, metric, k, segment) for run, card in zip(found, cards, strict=True)]
         verdicts = [_verdict(pair, sides) for pair in pairs.compare_all(cards, metric, k, segment)]
@@ -113,7 +113,7 @@ def compare(
     return Comparison(metric, k, how, segment, sides, verdicts)
 
 
-def _refuse_unlike(found: Sequence[Run], how: protocols.Protocol) -> None:
+def refuse_unlike(found: Sequence[Run], how: protocols.Protocol) -> None:
     """Raises Refused with the reason unless the runs can be compared at all."""
     for run in found:
         if run.split != how.split:
@@ -130,7 +130,7 @@ def _refuse_unlike(found: Sequence[Run], how: protocols.Protocol) -> None:
             )
 
 
-def _card(run: Run, how: protocols.Protocol) -> Scorecard:
+def card(run: Run, how: protocols.Protocol) -> Scorecard:
     """What the run's artefact keeps of its evaluation. Raises Refused."""
     root, name = Path(current_app.config["MODELS_DIR"]), f"{how.id}.npz"
     called = f"{run.engine} #{run.id}"

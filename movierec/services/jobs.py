@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,12 +26,16 @@ from movierec.services.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
-TRAIN = "movierec.worker.train"  # the only function that the worker runs
+# The only functions that the worker runs, by the letter before the number in a job's name: "41" trains run 41, "m7"
+# does measurement 7.
+TRAIN = "movierec.worker.train"
+MEASURE = "movierec.worker.measure"
+ACTS = {"": TRAIN, "m": MEASURE}
+NAME = re.compile(r"(m?)([0-9]{1,19})")
 SILENT_AFTER = timedelta(seconds=12)  # workers give a sign of life every three seconds, also while they train
 STARTS_WITHIN = timedelta(seconds=20)  # from the worker taking a job to the run's first sign of life
 KEEP = 60  # seconds that Redis remembers an ended job
 LARGEST = 64 * 1024  # bytes of a job in Redis; ours have about one thousand
-LONGEST_ID = 19  # digits
 
 
 @dataclass(frozen=True)
@@ -65,14 +70,17 @@ class Inbox(Queue):
 
 
 def ours(job: Job) -> bool:
-    """Whether the job is exactly what `put` makes: our function, one run id, nothing that runs or ends it besides."""
+    """Whether the job is exactly what `put` makes: our function, one id, nothing that runs or ends it besides."""
+    name = NAME.fullmatch(job.id)
+    if name is None:
+        return False
     try:
         told = (job.func_name, job.instance, list(job.args), job.kwargs)
     except (DeserializationError, TypeError):
         return False
     hooks = (job._success_callback_name, job._failure_callback_name, job._stopped_callback_name)
     extras = [hook for hook in hooks if isinstance(hook, str)] + [job.webhooks, job.retries_left, job._dependency_ids]
-    return job.id.isdecimal() and told == (TRAIN, None, [int(job.id)], {}) and job.timeout == -1 and not any(extras)
+    return told == (ACTS[name[1]], None, [int(name[2])], {}) and job.timeout == -1 and not any(extras)
 
 
 def drop(connection: Redis, queue_key: str, job_id: str | bytes) -> None:
@@ -96,7 +104,7 @@ def _usable(connection: Redis, job_id: bytes) -> bool:
 
     Raises only where Redis went away: everything else is what somebody wrote there.
     """
-    if not job_id.isdigit() or len(job_id) > LONGEST_ID:
+    if NAME.fullmatch(job_id.decode("ascii", "replace")) is None:
         return False
     try:
         return (connection.memory_usage(_key(job_id), samples=0) or 0) <= LARGEST and ours(
@@ -122,11 +130,18 @@ def _key(job_id: str | bytes) -> bytes:
     return Job.redis_job_namespace_prefix.encode() + (job_id.encode() if isinstance(job_id, str) else job_id)
 
 
-def put(run_id: int) -> None:
-    """Enqueue a run, under its own number. Raises Unavailable where Redis does not take it."""
+def put(number: int, kind: str = "") -> None:
+    """Enqueue a run, under its own number, or with kind "m" a measurement. Raises Unavailable where Redis is away."""
+    act = ACTS[kind]
     try:
         queue().enqueue_call(
-            TRAIN, args=(run_id,), job_id=str(run_id), timeout=-1, result_ttl=KEEP, failure_ttl=KEEP, description=TRAIN
+            act,
+            args=(number,),
+            job_id=f"{kind}{number}",
+            timeout=-1,
+            result_ttl=KEEP,
+            failure_ttl=KEEP,
+            description=act,
         )
     except RedisError as error:
         raise Unavailable("The queue can't be reached right now. Try again when Redis is back.") from error
@@ -152,18 +167,18 @@ def stop(run_id: int) -> None:
         log.warning("run %s could not be stopped through Redis (%s); it stops at its next step", run_id, error)
 
 
-def missing(run_id: int) -> str:
-    """Why a run that waits will never be taken: "gone", "died", or "" where all is well. Raises RedisError."""
+def missing(number: int, kind: str = "") -> str:
+    """Why a job that waits will never be taken: "gone", "died", or "" where all is well. Raises RedisError."""
     client = redis()
-    waiting = queue(client)
-    if waiting.get_job_position(str(run_id)) is not None:
+    waiting, name = queue(client), f"{kind}{number}"
+    if waiting.get_job_position(name) is not None:
         return ""
     try:
-        job = _read(client, str(run_id))
+        job = _read(client, name)
     except NoSuchJobError:
         return "gone"
     except Garbage:  # somebody wrote over it
-        client.unlink(_key(str(run_id)))
+        client.unlink(_key(name))
         return "gone"
     status = job.get_status(refresh=False)
     if status == JobStatus.QUEUED:  # a worker is taking it just now; where it died doing so, RQ says failed in a minute

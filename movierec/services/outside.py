@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from flask import Flask
+from flask import Flask, current_app
 from sqlalchemy import select
 
+from movierec import config
 from movierec.content import asking
 from movierec.engines.base import Engine
 from movierec.engines.language.world import FilmFacts, Message, Reply, Silence, TalkingEngine
 from movierec.extensions import db
 from movierec.services import content, llm
+from movierec.services.llm import access
 from movierec.tables import Movie
 
 FAILED = "The language model could not be asked."
@@ -54,6 +56,16 @@ class SiteWorld:
             finally:
                 db.session.rollback()  # no transaction stays open
         return Reply(answer.text, answer.model, answer.demo, answer.cached, answer.cost)
+
+
+def asked_at() -> str:
+    """The host that films and ratings may be sent to when a list is made; empty where they stay on this machine."""
+    settings = current_app.config
+    try:
+        host = "" if access.stub(settings) else access.read(settings).place.host
+    except llm.NoAnswer:
+        return ""
+    return "" if config.loopback(host) else host
 
 
 def connected(engine: Engine, app: Any) -> Engine:

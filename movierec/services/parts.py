@@ -88,7 +88,8 @@ def offered(knobs: Sequence[Knob]) -> list[Knob]:
 
 def _there() -> str:
     """The newest finished runs, in a sentence."""
-    query = select(Run.id, Run.engine).where(Run.state == "done", Run.artifact.is_not(None)).order_by(Run.id.desc())
+    there = (Run.state == "done", Run.artifact.is_not(None), Run.removed_at.is_(None))
+    query = select(Run.id, Run.engine).where(*there).order_by(Run.id.desc())
     found = db.session.execute(query.limit(OFFERED)).all()
     told = ", ".join(f"{run.id} ({run.engine})" for run in found)
     return f"Finished runs: {told}." if found else "No run has finished yet."
@@ -97,7 +98,7 @@ def _there() -> str:
 def _finished(run_id: int) -> Run:
     """The run, if it is done and has an artefact. Raises Refused."""
     run = db.session.get(Run, run_id, populate_existing=True)
-    if run is None:
+    if run is None or run.removed_at is not None:
         raise Refused(f"There is no run #{run_id}.")
     if run.state != "done":
         raise Refused(f"#{run_id} is {run.state}: only a run that is done can be a part.")

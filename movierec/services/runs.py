@@ -70,6 +70,8 @@ def get(run_id: int) -> Run:
     run = db.session.get(Run, run_id, populate_existing=True)
     if run is None:
         raise NotFound("There is no such run.")
+    if run.removed_at is not None:
+        raise NotFound(f"{run.engine} #{run_id} was deleted.")
     return run
 
 
@@ -84,6 +86,7 @@ def silent(run: Run) -> bool:
 def lines(*, limit: int = 200, run_id: int | None = None) -> list[Line]:
     """Runs, the newest first, with their headline numbers; only `run_id` where it is given."""
     query = select(Run, User.name).outerjoin(User, User.id == Run.created_by).order_by(Run.id.desc()).limit(limit)
+    query = query.where(Run.removed_at.is_(None))
     if run_id is not None:
         query = query.where(Run.id == run_id)
     found = db.session.execute(query.execution_options(populate_existing=True)).all()

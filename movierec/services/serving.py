@@ -30,6 +30,7 @@ class Change:
     previous_engine: str | None
     who: str
     why: str
+    known: str  # what the evidence said then; empty where nothing was asked
     at: datetime
     until: datetime | None
 
@@ -40,13 +41,16 @@ def on_air() -> Serving:
     return row if row is not None else Serving(id=1, run_id=None, version=0)
 
 
-def put_on_air(run_id: int, *, user_id: int | None, who: str, why: str, expected_version: int) -> Serving:
+def put_on_air(
+    run_id: int, *, user_id: int | None, who: str, why: str, expected_version: int, known: str = ""
+) -> Serving:
     """Try the run's artefact, then swap it in, if nobody else changed what is on air since `expected_version`.
 
+    `known` is what the evidence said then, kept with the change.
     Raises NotFound, Refused (no usable artefact; what is on air stays) or Conflict (somebody was faster).
     """
     run = db.session.get(Run, run_id, populate_existing=True)
-    if run is None:
+    if run is None or run.removed_at is not None:
         raise NotFound("There is no such run.")
     why = _shown(why)
     if not SHORTEST_WHY <= len(why) <= LONGEST_WHY:
@@ -59,9 +63,9 @@ def put_on_air(run_id: int, *, user_id: int | None, who: str, why: str, expected
         if row.run_id == run_id:
             raise Conflict(f"{run.engine} #{run_id} is on air already.")
         fresh = session.get(Run, run_id, populate_existing=True)
-        if fresh is None or fresh.artifact != tried:
+        if fresh is None or fresh.artifact != tried or fresh.removed_at is not None:
             raise Refused(f"{run.engine} #{run_id} has just lost its artefact. What is on air stays.")
-        _swap(session, row, run_id, user_id, who, why)
+        _swap(session, row, run_id, user_id, who, why, known)
     return row
 
 
@@ -74,19 +78,20 @@ def put_first_on_air(session: Any, run_id: int, *, who: str, why: str) -> bool:
     return True
 
 
-def roll_back(*, user_id: int | None, who: str, why: str, expected_version: int) -> Serving:
+def roll_back(*, user_id: int | None, who: str, why: str, expected_version: int, known: str = "") -> Serving:
     """Put back what was on air before: the same act, with the same errors. Conflict where there was nothing."""
     previous = before()
     if previous is None:
         raise Conflict("Nothing was on air before, so there is nothing to go back to.")
-    return put_on_air(previous.id, user_id=user_id, who=who, why=why, expected_version=expected_version)
+    return put_on_air(previous.id, user_id=user_id, who=who, why=why, expected_version=expected_version, known=known)
 
 
 def before() -> Run | None:
     """The run that was on air before the present one."""
     query = select(ServingChange).order_by(ServingChange.id.desc()).limit(1)
     last = db.session.execute(query).scalar_one_or_none()
-    return db.session.get(Run, last.previous_run_id) if last is not None and last.previous_run_id else None
+    run = db.session.get(Run, last.previous_run_id) if last is not None and last.previous_run_id else None
+    return run if run is not None and run.removed_at is None else None
 
 
 def changes() -> list[Change]:
@@ -102,6 +107,7 @@ def changes() -> list[Change]:
             engines.get(row.previous_run_id),
             row.who,
             row.why,
+            row.known,
             row.at,
             found[number].at if number < len(found) else None,
         )
@@ -126,8 +132,9 @@ def _row(session: Any) -> Serving:
     return row
 
 
-def _swap(session: Any, row: Serving, run_id: int, user_id: int | None, who: str, why: str) -> None:
-    session.add(ServingChange(run_id=run_id, previous_run_id=row.run_id, user_id=user_id, who=who, why=why))
+def _swap(session: Any, row: Serving, run_id: int, user_id: int | None, who: str, why: str, known: str = "") -> None:
+    change = ServingChange(run_id=run_id, previous_run_id=row.run_id, user_id=user_id, who=who, why=why, known=known)
+    session.add(change)
     row.run_id, row.version = run_id, row.version + 1
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from movierec import artifacts
 from movierec.extensions import busy, db
-from movierec.services import history, jobs, runs, settings, slates
+from movierec.services import history, jobs, run_care, runs, settings, slates
 from movierec.services.attempt import end_from_outside
 from movierec.services.errors import Unavailable
 from movierec.tables import Run, now
@@ -102,9 +102,10 @@ def sweep_waiting() -> list[int]:
 
 
 def tidy() -> list[str]:
-    """What can wait an hour: artefacts of no run, entries removed long ago, old slates; the artefacts removed."""
+    """What can wait an hour: runs and entries removed long ago, old slates, artefacts of no run; the artefacts removed."""
     history.purge_removed()
     slates.purge()
+    run_care.purge()
     return sweep_artifacts()
 
 

@@ -93,6 +93,10 @@
     (document.querySelector("[data-land]") ?? back)?.focus({ preventScroll: true });
   });
 
+  /* A dialog that came from the server opens over the page; Escape closes it and gives the focus back. */
+  document.addEventListener("htmx:after:swap", () => document.querySelector("dialog[data-open]:not([open])")?.showModal());
+  document.addEventListener("close", (event) => { if (event.target.dataset?.open !== undefined) event.target.remove(); }, true);
+
   /* A server that is gone is said in words, once, until it answers; the page stays as it was. */
   function tellGone(polled) {
     if (document.getElementById("gone")) return;

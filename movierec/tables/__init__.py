@@ -2,7 +2,7 @@
 
 from movierec.tables.base import Moment, now
 from movierec.tables.films import Movie, MovieGenre, View
-from movierec.tables.laboratory import ACTIVE_STATES, RUN_STATES, MetricRow, Run, Snapshot
+from movierec.tables.laboratory import ACTIVE_STATES, RUN_STATES, Measurement, MetricRow, Run, Snapshot
 from movierec.tables.llm import LlmAnswer, LlmBreaker, LlmCall
 from movierec.tables.people import ROLES, LoginAttempt, Session, Setting, User
 from movierec.tables.serving import Serving, ServingChange, SlateRow
@@ -15,6 +15,7 @@ __all__ = [
     "LlmBreaker",
     "LlmCall",
     "LoginAttempt",
+    "Measurement",
     "MetricRow",
     "Moment",
     "Movie",

@@ -60,6 +60,9 @@ class Run(Base):
     fit_seconds: Mapped[float | None]  # of CPU time, all threads together
     peak_memory: Mapped[int | None]  # bytes
     note: Mapped[str] = mapped_column(default="")
+    tags: Mapped[list[str]] = mapped_column(JSON, default=list)
+    archived_at: Mapped[datetime | None] = mapped_column(Moment)  # left out of the list unless asked for
+    removed_at: Mapped[datetime | None] = mapped_column(Moment)  # deleted; kept a day for undo
     origin: Mapped[str] = mapped_column(String(16), default="person")  # or "first" of a fresh site
     created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
@@ -90,3 +93,20 @@ class MetricRow(Base):
     high: Mapped[float | None]
     n: Mapped[int | None]
     __table_args__ = (Index("ix_metric_rows_run", "run_id", "protocol", "split", "metric"),)
+
+
+class Measurement(Base):
+    """A finished run that is to be judged under one more protocol of its split: asked for, then done or failed."""
+
+    __tablename__ = "measurements"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    protocol: Mapped[str] = mapped_column(String(32))
+    asked_by: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    asked_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    ended_at: Mapped[datetime | None] = mapped_column(Moment)
+    reason: Mapped[str | None]  # why it failed, in a sentence
+    __table_args__ = (
+        Index("uq_measurements_open", "run_id", "protocol", unique=True, sqlite_where=text("ended_at IS NULL")),
+        {"sqlite_autoincrement": True},
+    )

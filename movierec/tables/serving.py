@@ -31,6 +31,7 @@ class ServingChange(Base):
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     who: Mapped[str] = mapped_column(String(64))  # the name as it was then; "movierec" for the first run
     why: Mapped[str] = mapped_column(default="")
+    known: Mapped[str] = mapped_column(default="")  # what the evidence said at that moment, in a sentence
     at: Mapped[datetime] = mapped_column(Moment, default=now)
 
 

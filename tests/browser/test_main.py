@@ -17,7 +17,7 @@ Window = Callable[..., Page]
 def test_the_whole_way_from_setup_to_a_run_on_air(window: Window, house: House) -> None:
     page = window()
     page.goto("/login")  # nobody can sign in yet: the page says how the site gets its administrator
-    expect(page.get_by_role("heading", level=1)).to_contain_text("not open yet")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("not set up yet")
     check(page)
     page.goto(house.setup_link())
     check(page)

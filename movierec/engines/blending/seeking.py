@@ -19,6 +19,8 @@ Weights = npt.NDArray[np.float64]  # (P,) in the parts' own units: a score count
 Judge = Callable[[Weights], float]  # the higher the better; NaN where there is nothing to judge by
 
 GRID = (0.0, 0.025, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)  # of a part's weight, the strongest part's being 1
+START = 0.4  # of every other part's weight, until its turn comes
+NEIGHBOURS = (1.0, 2.0, 3.0, 2.0, 1.0)  # how much the places beside one on a grid count for it
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)  # of a memory
 USUAL_SHARE = 0.2  # where nothing is judged
 ROUNDS = 2
@@ -59,13 +61,13 @@ def trials(parts: int) -> int:
 def seek(parts: int, judge: Judge) -> Weights | None:
     """The weights that `judge` likes, by turns; None where it can't tell.
 
-    The best part alone gets 1; each other, the better first, what is best `along` GRID, in ROUNDS.
+    The best part alone gets 1 throughout; each other, the better first, what is best `along` GRID, in ROUNDS.
     """
     alone = np.array([judge(np.eye(parts)[part]) for part in range(parts)])
     if not np.isfinite(alone).all():
         return None
     order = np.argsort(-alone, kind="stable")
-    best = np.eye(parts)[order[0]]
+    best = np.where(np.arange(parts) == order[0], 1.0, START)
     for _ in range(ROUNDS if parts > 1 else 0):
         before = best.copy()
         for part in order[1:]:
@@ -81,14 +83,15 @@ def seek(parts: int, judge: Judge) -> Weights | None:
 
 
 def along(grid: Sequence[float], judge: Callable[[float], float]) -> float:
-    """The place on the grid that is best together with its neighbours (1 : 2 : 1); its first where nothing is better.
+    """The place on the grid that is best together with its neighbours; its first where nothing is better.
 
-    A lone peak is luck.
+    A lone peak is luck: which of these weights is best, a few hundred viewers can't tell.
     """
-    values, near = np.array([judge(place) for place in grid]), np.array([1.0, 2.0, 1.0])
+    values, near = np.array([judge(place) for place in grid]), np.array(NEIGHBOURS)
     if not values[1:].max() > values[0]:
         return grid[0]
-    return grid[int(np.argmax(np.convolve(values, near, "same") / np.convolve(np.ones(values.size), near, "same")))]
+    sums, counts = (np.convolve(row, near, "same") for row in (values, np.ones(values.size)))
+    return grid[int(np.argmax(sums / counts))]
 
 
 def batch(histories: Sequence[History]) -> bytes:

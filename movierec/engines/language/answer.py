@@ -31,6 +31,7 @@ _ADDRESS = re.compile(
     r"(?:[a-z][a-z0-9+.-]*:(?:/|\S*\()|www\.)\S*|[\w.+-]+@[\w.-]+|\b[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}(?:[/:?#]\S*)",
     re.IGNORECASE,
 )
+_LOOSE = re.compile(r" ([.,])(?= |\Z)")  # a stop that stood behind what was taken out
 _MARKS = re.compile(r"[<>\[\]{}*_`#|\\~^]+")
 
 
@@ -61,7 +62,7 @@ def plain(text: object) -> str:
     text = unicodedata.normalize("NFC", text[: REASON * 10])
     text = "".join(" " if letter.isspace() else letter for letter in text if letter.isspace() or _shown(letter))
     text = _ADDRESS.sub(" ", _TAG.sub(" ", _LINK.sub(r"\1", _IMAGE.sub(" ", text))))
-    text = " ".join(_MARKS.sub(" ", text).split())
+    text = _LOOSE.sub(r"\1", " ".join(_MARKS.sub(" ", text).split()))
     if len(text) <= REASON:
         return text
     return f"{text[: REASON - 1].rsplit(' ', 1)[0][: REASON - 1].rstrip(' ,;:-')}…"

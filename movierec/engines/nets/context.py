@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -17,6 +18,7 @@ from movierec.engines.item_to_item.rows import Rows
 from movierec.engines.nets.features import DEPTH, FADING, RECENT, Features, scale
 
 BLOCK = 64  # positions
+ROWS = 32  # films behind a block are filled up to a multiple of this
 DENSE_BYTES = 512 << 20  # of all folds' tables together; above it rows are filled in from the sparse tables
 HIDDEN = -1e4  # logit of a film already seen
 
@@ -103,7 +105,7 @@ class BatchContext:
         self.n_items = whole.n_items
 
     def fill(self, start: int, mk: Tensor, ez: Tensor, columns: Columns | None = None) -> None:
-        """Fill mk and ez (n, W) with the features of the positions from `start` on."""
+        """Fill mk and ez (n, W) with the features of the positions from `start` on; past them with anything finite."""
         for low in range(0, len(mk), BLOCK):
             events = self._events[start + low : start + min(low + BLOCK, len(mk))]
             self._fill_block(events, mk[low : low + BLOCK], ez[low : low + BLOCK], columns)
@@ -116,24 +118,26 @@ class BatchContext:
         fading = FADING[ages]  # (n, r)
         fading *= scale(fading**2 @ fold.norms[items], self.n_items)[:, None]
         rows = self._take(fold.ease, items, columns)
-        torch.mm(torch.from_numpy(fading).to(dtype), rows, out=ez)
+        torch.mm(_padded(fading, len(ez), len(rows), dtype), rows, out=ez)
         recent = RECENT[ages]
         near = recent.any(axis=0)
         recent, items = recent[:, near], items[near]
-        rows = self._take(fold.transitions, items, columns, more=1)
+        rows = self._take(fold.transitions, items, columns)
+        weights = _padded(recent, len(mk), len(rows), dtype)
         known = fold.popularity[1:] if columns is None else fold.popularity[columns.items]
         rows[-1] = torch.from_numpy(known)
-        recent = np.column_stack([recent, recent @ fold.shares[items]])
-        torch.mm(torch.from_numpy(recent).to(dtype), rows, out=mk)
+        weights[:, -1] = 1  # past the last position
+        weights[: len(events), -1] = torch.from_numpy(recent @ fold.shares[items])
+        torch.mm(weights, rows, out=mk)
 
-    def _take(self, table: _Table, items: Ints, columns: Columns | None, more: int = 0) -> Tensor:
-        """(r + more, W) rows of these films, the last `more` left as they are."""
-        width = self._whole.n_items if columns is None else columns.width
-        size = (items.size + more) * width
-        if self._whole.rows.numel() < size:
-            self._whole.rows = torch.empty(size, dtype=self._whole.dtype)
-        rows = self._whole.rows[:size].view(-1, width)
-        table.take(items, columns, rows[: items.size])
+    def _take(self, table: _Table, items: Ints, columns: Columns | None) -> Tensor:
+        """(r', W) rows of these films, then at least one of padding: products of few shapes, as each keeps memory."""
+        width = self.n_items if columns is None else columns.width
+        items = np.append(items, np.zeros(ROWS - items.size % ROWS, dtype=items.dtype))
+        if self._whole.rows.numel() < items.size * width:
+            self._whole.rows = torch.empty(items.size * width, dtype=self._whole.dtype)
+        rows = self._whole.rows[: items.size * width].view(-1, width)
+        table.take(items, columns, rows)
         return rows
 
     def _behind(self, events: Ints) -> tuple[Ints, Ints]:
@@ -153,8 +157,8 @@ class BatchContext:
     def hide(self, start: int, logits: Tensor, columns: Columns | None = None) -> None:
         """Set the logits (n, W) of films seen up to each position from `start` on to HIDDEN."""
         for low in range(0, len(logits), BLOCK):
-            block = logits[low : low + BLOCK]
-            seen = self._seen(self._events[start + low : start + low + len(block)])
+            seen = self._seen(self._events[start + low : start + min(low + BLOCK, len(logits))])
+            block = logits[low : low + len(seen)]
             if columns is None:
                 block.scatter_(1, torch.from_numpy(seen - 1), HIDDEN)
             else:
@@ -167,3 +171,10 @@ class BatchContext:
         first = self._whole.first[events]
         many = events - first
         return self._whole.items[first[:, None] + np.minimum(np.arange(many.max() + 1), many[:, None])]
+
+
+def _padded(weights: npt.NDArray[np.float32], rows: int, columns: int, dtype: torch.dtype) -> Tensor:
+    """(rows, columns) these weights, and zeros."""
+    made = np.zeros((rows, columns), dtype=np.float32)
+    made[: weights.shape[0], : weights.shape[1]] = weights
+    return torch.from_numpy(made).to(dtype)

@@ -15,7 +15,8 @@ from movierec.engines.item_to_item import ease, transitions
 from movierec.engines.item_to_item.rows import Tick
 from movierec.engines.nets.features import DECAY, WINDOW, Features
 
-MOST_FILMS = 10_000  # that EASE is solved for, the most watched ones: time grows with the cube
+ALL_FILMS, MOST_FILMS = 10_000, 6_000  # EASE is solved for all films up to ALL_FILMS, else for the most watched ones:
+# its time grows with the cube
 CELLS, LEAST_TOP, MOST_TOP = 3_000_000, 200, 1_000  # weights kept: about CELLS in all, within bounds for each film
 
 
@@ -34,6 +35,7 @@ def cross_fitted(data: Dataset, folds: int, regularisation: float, tick: Tick) -
 def table(data: Dataset, regularisation: float, tick: Tick) -> Features:
     """The features counted from all events of `data`."""
     top = int(np.clip(CELLS // max(1, data.n_items), LEAST_TOP, MOST_TOP))
+    solved = data.n_items if data.n_items <= ALL_FILMS else MOST_FILMS
     follow = transitions.table(data, WINDOW, DECAY, top=top, tick=lambda share: tick(share / 4))
-    beside = ease.strongest_weights(data, regularisation, top, MOST_FILMS, lambda share: tick((1 + 3 * share) / 4))
+    beside = ease.strongest_weights(data, regularisation, top, solved, lambda share: tick((1 + 3 * share) / 4))
     return Features.of(follow.rows, follow.shares, follow.popularity, beside)

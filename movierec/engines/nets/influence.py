@@ -38,7 +38,8 @@ def effects(scoring: Scoring, history: History, items: Sequence[int]) -> tuple[I
     """
     known = history.known()
     many = min(LEFT_OUT, len(known))
-    peers = np.argsort(-scoring.prior[1:], kind="stable")[:PEERS] + 1
+    famous = min(PEERS, scoring.prior.size - 1)
+    peers = np.argpartition(-scoring.prior[1:], famous - 1)[:famous] + 1
     wanted, place = np.unique(np.concatenate([np.asarray(items, dtype=np.int64), peers]), return_inverse=True)
     logits, gates = scoring.score(_variants(known, many))
     table = logits[:, wanted]  # (V, K) of both

@@ -58,19 +58,22 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, table: Tensor, bias: Tensor, gates: Tensor, task: Task) -> Tensor:
         buffers = task.buffers
-        low, items = hidden.to(buffers.dtype), table[1:].to(buffers.dtype)  # (P, C), (N, C): padding is no candidate
+        more = -len(hidden) % _LEAST_ROWS  # products of few shapes, as oneDNN keeps memory for each
+        low = F.pad(hidden, (0, 0, 0, more)).to(buffers.dtype)  # (P', C)
+        trust = F.pad(gates, (0, 0, 0, more)).to(buffers.dtype)  # (P', 2 or 0)
+        items = table[1:].to(buffers.dtype)  # (N, C): padding is no candidate
         offsets = bias[1:].to(buffers.dtype)  # (N,)
-        d_hidden, d_gates = torch.empty_like(hidden), torch.zeros_like(gates)
+        d_hidden, d_gates = low.new_empty(low.shape, dtype=torch.float32), torch.zeros(trust.shape)
         d_items = torch.zeros(table.shape[1], len(items))  # (C, N)
         d_bias = torch.zeros_like(bias)
         ones = torch.ones(1, buffers.rows, dtype=buffers.dtype)
         total = torch.zeros((), dtype=torch.float32)
-        for start in range(0, len(task.targets), buffers.rows):
+        for start in range(0, len(low), buffers.rows):
             task.tick()
             h = low[start : start + buffers.rows]
             logits = torch.addmm(offsets, h, items.t(), out=buffers.logits[: len(h)])  # (R, N)
             features = [buffer[: len(h)] for buffer in buffers.features]
-            _add(logits, features, gates[start : start + len(h)], task, start)
+            _add(logits, features, trust[start : start + len(h)], task, start)
             error, loss = _error(logits, buffers.error[: len(h)], task, start)
             total += loss
             d_hidden[start : start + len(h)] = error @ items  # (R, C)
@@ -79,9 +82,9 @@ class _CrossEntropy(torch.autograd.Function):
             for column, feature in enumerate(features):
                 d_gates[start : start + len(h), column] = torch.linalg.vecdot(error, feature)
         if task.smooth.share:
-            total += _smooth(hidden, table, bias, d_hidden, d_items, d_bias, task.smooth)
+            total += _smooth(hidden, table, bias, d_hidden[: len(hidden)], d_items, d_bias, task.smooth)
         d_table = F.pad(d_items.t(), (0, 0, 1, 0))  # (N + 1, C)
-        ctx.save_for_backward(d_hidden, d_table, d_bias, d_gates)
+        ctx.save_for_backward(d_hidden[: len(hidden)], d_table, d_bias, d_gates[: len(hidden)])
         ctx.count = max(1, len(task.targets))
         return total / ctx.count
 
@@ -98,9 +101,9 @@ def _add(logits: Tensor, features: list[Tensor], gates: Tensor, task: Task, star
         assert task.context is not None
         task.context.fill(start, features[0], features[1])
         for column, feature in enumerate(features):
-            logits.addcmul_(feature, gates[:, column, None].to(logits.dtype))
+            logits.addcmul_(feature, gates[:, column, None])
     if task.context is not None:
-        row, target = torch.arange(len(logits)), task.targets[start : start + len(logits)] - 1
+        row, target = _targets(task, start, len(logits))
         kept = logits[row, target]
         task.context.hide(start, logits)
         logits[row, target] = kept
@@ -108,12 +111,19 @@ def _add(logits: Tensor, features: list[Tensor], gates: Tensor, task: Task, star
 
 def _error(logits: Tensor, error: Tensor, task: Task, start: int) -> tuple[Tensor, Tensor]:
     """(R, N) softmax less the target's share, in `error`, and the sum of the losses without what is usual."""
-    row, target = torch.arange(len(logits)), task.targets[start : start + len(logits)] - 1
+    row, target = _targets(task, start, len(logits))
     share = task.smooth.share
     torch.softmax(logits, 1, out=error)
     chance = error[row, target]  # (R,)
     error[row, target] = chance - (1 - share)
+    error[len(row) :] = 0
     return error, -chance.float().clamp_min(1e-30).log().sum() + share * logits[row, target].float().sum()
+
+
+def _targets(task: Task, start: int, most: int) -> tuple[Tensor, Tensor]:
+    """Row and column of each target of a chunk; the last chunk may have rows without any."""
+    target = task.targets[start : start + most] - 1
+    return torch.arange(len(target)), target
 
 
 def _smooth(
