@@ -3,9 +3,9 @@
 python benchmarks/nets.py --data ml-latest-small.zip --recbole-python recbole/bin/python
 python benchmarks/nets.py --items 10000 30000 100000
 
-The peer is RecBole 1.2.1's NextItNet with its own trainer and defaults, run by `peers/recbole_nextitnet.py` in a venv of
-its own, which needs older libraries than ours (its checkpoints would also need torch.load(weights_only=False); none is
-written here):
+The peer is RecBole 1.2.1's NextItNet with its own trainer and defaults, run by `peers/recbole_nextitnet.py` in a venv
+of its own, which needs older libraries than ours (reading its checkpoints would also need torch.load patched to
+weights_only=False; none is read here):
 
     python3 -m venv recbole
     recbole/bin/pip install "setuptools<80" "numpy<2" "scipy<1.14" "pandas<2.3" torch==2.13.0 recbole==1.2.1
@@ -15,8 +15,8 @@ thread each, CPU seconds. Ours: a whole epoch, the second of two, so that nothin
 its first --batches after one to warm up, scaled to the epoch; 0: the whole epoch, some minutes.
 
 Memory: a NextItNet with features trains on made-up data with the same views for each number of films, each in a fresh
-process. "before" is after its tables are made; "a step adds" is how much the peak rises while it learns: the gradient of
-the weights and AdamW's two moments, and "the rest", which must not grow with the films.
+process. "before" is after its tables are made; "a step adds" is how much the peak rises while it learns: the gradient
+of the weights and AdamW's two moments, and "the rest", which must not grow with the films.
 """
 
 from __future__ import annotations

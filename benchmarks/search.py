@@ -1,4 +1,4 @@
-"""How fast are autocomplete and typo search over 10 k and 1 M titles, beside LIKE?  python benchmarks/search.py [titles ...]"""
+"""How fast are autocomplete and typo search, beside LIKE?  python benchmarks/search.py [titles ...]"""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def measure(size: int) -> None:
     names = titles(size, seed=1)
     with writing() as session:
         session.connection().exec_driver_sql(
-            "INSERT INTO movies (id, title, sort_title, other_titles, genres, directors, actors, countries, events, "
-            "rank) VALUES (?, ?, ?, '[]', '[]', '[]', '[]', '[]', 0, ?)",
+            "INSERT INTO movies (id, title, sort_title, other_titles, genres, directors, actors, countries, keywords, "
+            "events, rank) VALUES (?, ?, ?, '[]', '[]', '[]', '[]', '[]', '[]', 0, ?)",
             [(number, name, name, number) for number, name in enumerate(names, 1)],
         )
     begun = time.perf_counter()

@@ -3,11 +3,11 @@
 python benchmarks/serving.py --data ml-latest-small.zip
 python benchmarks/serving.py --items 10000 100000 1000000
 
-CPU milliseconds of `recommend([history], 10)` and of `explain` of its ten films, one viewer at a time, one thread, after a
-warm-up. With --data the histories are those of the archive's viewers, whole; with --items they are made up, like the
-views (as many for each number of films). Two peers in the same run: popularity, which copies one row of scores and is the
-floor of what masking and taking the best ten cost, and the forward pass of the same NextItNet in PyTorch, eager, at the
-last position, with the same masking: the usual way to serve such a net.
+CPU milliseconds of `recommend([history], 10)` and of `explain` of its ten films, one viewer at a time, one thread,
+after a warm-up. With --data the histories are those of the archive's viewers, whole; with --items they are made up,
+like the views (as many for each number of films). Two peers in the same run: popularity, which copies one row of scores
+and is the floor of what masking and taking the best ten cost, and the forward pass of the same NextItNet in PyTorch,
+eager, at the last position, with the same masking: the usual way to serve such a net.
 
 What is counted is counted from the data. The weights of nets and of BiVAE are random: a product takes as long whatever
 its numbers are, and nothing of a large catalogue could be trained here in a reasonable time. The blend is NextItNet,

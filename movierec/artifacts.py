@@ -38,7 +38,7 @@ Extra = Mapping[str, Content]  # file name -> what is in it
 
 __all__ = [
     "ArtifactError", "BadArtifact", "DiskFull", "Manifest", "Orphan", "Saved",
-    "delete", "load", "orphans", "read", "save", "sweep_temporary", "verify",
+    "delete", "load", "manifest", "orphans", "read", "save", "sweep_temporary", "verify",
 ]  # fmt: skip
 
 MANIFEST, STATE, INDEX, TEMPORARY = "manifest.json", "state.npz", "index.npz", ".tmp"
@@ -124,6 +124,11 @@ def load(
 def verify(root: Path, engine_slug: str, folder: str, *, sha256: str | None = None) -> Manifest:
     """The folder's manifest once every file is proven to be what was written. Raises BadArtifact."""
     return _verified(_located(root, engine_slug, folder), engine_slug, folder, sha256)
+
+
+def manifest(root: Path, engine_slug: str, folder: str, *, sha256: str | None = None) -> Manifest:
+    """The folder's manifest alone, which says what the files should be; they are not looked at. Raises BadArtifact."""
+    return _manifest(_located(root, engine_slug, folder), engine_slug, folder, sha256)
 
 
 def read(root: Path, engine_slug: str, folder: str, name: str, *, sha256: str | None = None) -> Arrays:

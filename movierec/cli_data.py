@@ -64,7 +64,7 @@ def import_(what: str, as_json: bool) -> None:
 @click.argument("path", type=click.Path(path_type=Path))
 @as_json
 def enrich(path: Path, as_json: bool) -> None:
-    """Add overviews, dates, runtimes, languages and poster paths from movies_metadata.csv, plain or in a zip."""
+    """Add overviews, dates, runtimes, languages, keywords and poster paths: movies_metadata.csv, plain or in a zip."""
     with told() as progress:
         report = importing.enrich(path, progress)
     if as_json:

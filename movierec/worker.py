@@ -29,7 +29,7 @@ from movierec import create_app
 from movierec.artifacts import ArtifactError
 from movierec.engines.base import EngineError
 from movierec.extensions import BadDatabase, db, queue, redis
-from movierec.services import first_run, jobs, measuring, storage, sweeping, training_job
+from movierec.services import first_run, jobs, measuring, series, storage, sweeping, training_job
 from movierec.services.attempt import end_from_outside
 from movierec.services.errors import ServiceError
 from movierec.tables import Run
@@ -190,6 +190,7 @@ class Worker(rq.Worker):
                 self._tidy_at = time.monotonic() + TIDY_EVERY
                 sweeping.tidy()
             first_run.request_if_fresh()
+            series.advance()
         except (ServiceError, SQLAlchemyError) as error:
             self._say_once(str(error))
         finally:

@@ -26,6 +26,7 @@ from movierec.evaluation import harness, protocol
 
 HOLDOUT = protocol.split_loo(chain(viewers=60, length=10))
 TRAIN = HOLDOUT.train
+MANY = 10**12  # viewers: enough to tell any two weights apart
 HISTORIES = [TRAIN.history(row) for row in range(12)] + [History.of([]), History.of([0, 5])]
 
 
@@ -121,33 +122,43 @@ def test_the_search_finds_a_peak_and_leaves_out_what_does_not_help() -> None:
             return 0.1 * second
         return 0.5 - 0.3 * (second / first - 0.3) ** 2 - 0.1 * third / first
 
-    found = seeking.seek(3, judge)
+    found = seeking.seek(3, judge, MANY)
     assert found[0] == 1
     assert found[1] in (0.1, 0.2, 0.4)  # of an uneven grid the lower side is the denser
     assert found[2] == 0
 
 
 def test_the_best_part_leads_wherever_it_stands() -> None:
-    found = seeking.seek(3, lambda weights: weights[2] - 0.1 * weights[:2].sum())
+    found = seeking.seek(3, lambda weights: weights[2] - 0.1 * weights[:2].sum(), 600)
     assert found.tolist() == [0, 0, 1]
 
 
 def test_a_lone_peak_is_not_believed() -> None:
-    """1 : 2 : 3 : 2 : 1 at .2: (1 + 2 + 3) * .002 + .003 over 9 is .0017; at the peak: .002 + 3 * .003 over 8 is .0014."""
+    """1 : 2 : 3 : 2 : 1 at .2: (1 + 2 + 3) * .002 + .003 over 9 is .0017; at the peak .002 + 3 * .003 over 8: .0014."""
     gains = dict(zip(GRID, (0, 0, 0.002, 0.002, 0.002, 0, 0.003, 0), strict=True))
-    found = seeking.seek(2, lambda w: 0.5 + gains.get(w[1], 0) if w[0] else 0.1)
+    found = seeking.seek(2, lambda w: 0.5 + gains.get(w[1], 0) if w[0] else 0.1, MANY)
     assert found.tolist() == [1, 0.2]
+
+
+def test_what_so_few_viewers_cannot_tell_apart_stays_as_usual() -> None:
+    """.1 / 20 = .005 is noise for 400 viewers: a slope of .004 over the grid leaves START; for more it does not."""
+
+    def judge(weights) -> float:
+        return 0.5 + 0.004 * GRID.index(weights[1]) / 7 if weights[0] and weights[1] in GRID else 0.1
+
+    assert seeking.seek(2, judge, 400).tolist() == [1, seeking.START]
+    assert seeking.seek(2, judge, MANY).tolist() == [1, 1]
 
 
 def test_the_search_asks_no_more_than_it_says() -> None:
     for parts in (1, 2, 4):
         asked = []
-        seeking.seek(parts, lambda weights, asked=asked: asked.append(weights.copy()) or float(len(asked) % 3))
+        seeking.seek(parts, lambda weights, asked=asked: asked.append(weights.copy()) or float(len(asked) % 3), 600)
         assert len(asked) <= seeking.trials(parts)
 
 
 def test_without_numbers_all_weigh_the_same() -> None:
-    assert seeking.seek(2, lambda weights: np.nan) is None
+    assert seeking.seek(2, lambda weights: np.nan, 600) is None
     unknown = {"ndcg@10": np.nan, "hr@10": np.nan, "hr@20": np.nan}
     for validate in (None, lambda engine: unknown):
         blend = blend_of(1, 2, validate=validate)

@@ -12,7 +12,7 @@ from training_kit import register_test_engines
 
 from movierec.dataset import Dataset, History
 from movierec.engines import registry
-from movierec.engines.base import BadState, Cancelled, ScoringEngine
+from movierec.engines.base import BadState, Cancelled, NotFitted, ScoringEngine
 from movierec.engines.blend import Blend, BlendParams
 from movierec.engines.blending import memory, seeking
 from movierec.engines.blending.memory import HasStates, Memory
@@ -257,6 +257,28 @@ def test_a_state_whose_memory_does_not_fit_is_refused(keeper: Keeper) -> None:
         if name.startswith("memory."):
             with pytest.raises(BadState):
                 other.restore({key: value for key, value in arrays.items() if key != name}, TRAIN.index)
+
+
+@pytest.mark.parametrize("slug", ["nextitnet", "sasrec"])
+def test_a_net_tells_the_states_that_it_scores_with(slug: str) -> None:
+    kind = registry.get(slug)
+    net = kind(kind.Params(**{**kind.defaults_for(TRAIN), "epochs": 1, "channels": 8}))
+    assert isinstance(net, HasStates)
+    with pytest.raises(NotFitted):
+        net.states([TRAIN.history(0)])
+    net.fit(TRAIN, Ear())
+    whole = TRAIN.history(0)
+    part = History(whole.items[:3], whole.times[:3], whole.ratings[:3])
+    long, short, gap = net.states([whole, part, History.of([0, 5, 0])])
+    assert (long.shape, short.shape, gap.shape) == ((len(whole), 8), (3, 8), (1, 8))
+    np.testing.assert_allclose(long[:3], short, atol=1e-5)
+    made = Blend(BlendParams(parts="1, transitions", memory="on"))
+    made.use({1: net})
+    made.fit(TRAIN, Ear())
+    again = Blend(made.params)
+    again.restore(made.state(), TRAIN.index)
+    assert "memory.codes" in made.state()
+    assert again.recommend(HISTORIES, 5) == made.recommend(HISTORIES, 5)
 
 
 def test_only_what_tells_states_has_them(keeper: Keeper) -> None:

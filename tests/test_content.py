@@ -28,7 +28,7 @@ def film(movie_id: int, title: str, year: int | None, genres: str = "", about: s
     people = {name: more.pop(name, "").split(";") if name in more else [] for name in ("directors", "actors")}
     return Film(
         movie_id, [title, *more.pop("others", [])], year, genres.split(), **people,
-        countries=more.pop("countries", []), runtime=more.pop("runtime", None), overview=about or None,
+        countries=more.pop("countries", []), keywords=more.pop("keywords", []), runtime=more.pop("runtime", None), overview=about or None,
         rank=more.pop("rank", movie_id),
     )  # fmt: skip
 

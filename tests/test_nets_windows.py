@@ -95,6 +95,14 @@ def test_the_start_gives_word_all_the_time(monkeypatch: pytest.MonkeyPatch) -> N
     assert told == sorted(told)
 
 
+def test_a_tall_table_is_made_orthonormal_in_panels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start, "ROWS", 7)
+    table = np.random.default_rng(0).normal(size=(40, 3))
+    made = start._orthonormal(table, lambda share: None)
+    assert made.T @ made == pytest.approx(np.eye(3), abs=1e-12)
+    assert made @ (made.T @ table) == pytest.approx(table), "it spans the same"
+
+
 def test_the_prior_is_log_popularity() -> None:
     prior = start.log_popularity(of_rows([[10, 20], [10], [10, 30]]))
     assert np.exp(prior[1:]).sum() == pytest.approx(1)

@@ -168,8 +168,7 @@ def test_candidates_come_with_a_verdict(sam: Browser, trainable: Flask) -> None:
 def test_a_look_at_a_runs_list_for_oneself_and_for_a_test_viewer(sam: Browser, trainable: Flask) -> None:
     with trainable.app_context(), writing() as session:
         session.add_all(
-            Movie(id=10 * n, title=f"Film {n}", title_key=f"film {n}", year=1990, genres="", rank=n)
-            for n in range(1, 61)
+            Movie(id=10 * n, title=f"Film {n}", sort_title=f"film {n}", year=1990, rank=n) for n in range(1, 61)
         )
     first, second = trained(trainable), trained(trainable)
     mine = said(sam.get(f"/lab/runs/{first}/preview"))

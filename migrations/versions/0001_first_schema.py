@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("directors", sa.JSON(), nullable=False),
         sa.Column("actors", sa.JSON(), nullable=False),
         sa.Column("countries", sa.JSON(), nullable=False),
+        sa.Column("keywords", sa.JSON(), nullable=False),
         sa.Column("runtime", sa.Integer(), nullable=True),
         sa.Column("language", sa.String(length=16), nullable=True),
         sa.Column("released", sa.String(length=10), nullable=True),
@@ -104,6 +105,24 @@ def upgrade() -> None:
     )
     op.create_index("ix_movie_genres_movie_id", "movie_genres", ["movie_id"])
     op.create_table(
+        "series",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("engine", sa.String(length=32), nullable=False),
+        sa.Column("split", sa.String(length=16), nullable=False),
+        sa.Column("orders", sa.JSON(), nullable=False),
+        sa.Column("varied", sa.JSON(), nullable=False),
+        sa.Column("snapshot_id", sa.Integer(), nullable=True),
+        sa.Column("views_until", sa.Integer(), nullable=False),
+        sa.Column("note", sa.String(), nullable=False),
+        sa.Column("created_by", sa.Integer(), nullable=True),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("stopped_at", sa.DateTime(), nullable=True),
+        sa.Column("reason", sa.String(), nullable=True),
+        sa.ForeignKeyConstraint(["created_by"], ["users.id"], name="fk_series_created_by", ondelete="SET NULL"),
+        sa.ForeignKeyConstraint(["snapshot_id"], ["snapshots.id"], name="fk_series_snapshot_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_series"),
+    )
+    op.create_table(
         "runs",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("engine", sa.String(length=32), nullable=False),
@@ -127,6 +146,10 @@ def upgrade() -> None:
         sa.Column("code_version", sa.String(length=32), nullable=False),
         sa.Column("fit_seconds", sa.Double(), nullable=True),
         sa.Column("peak_memory", sa.Integer(), nullable=True),
+        sa.Column("cpu_share", sa.Double(), nullable=True),
+        sa.Column("memory", sa.Integer(), nullable=True),
+        sa.Column("series_id", sa.Integer(), nullable=True),
+        sa.Column("series_place", sa.Integer(), nullable=True),
         sa.Column("note", sa.String(), nullable=False),
         sa.Column("tags", sa.JSON(), nullable=False),
         sa.Column("archived_at", sa.DateTime(), nullable=True),
@@ -140,11 +163,23 @@ def upgrade() -> None:
             "state IN ('queued', 'running', 'done', 'failed', 'cancelled', 'lost')", name=op.f("ck_runs_state")
         ),
         sa.ForeignKeyConstraint(["created_by"], ["users.id"], name="fk_runs_created_by", ondelete="SET NULL"),
+        sa.ForeignKeyConstraint(["series_id"], ["series.id"], name="fk_runs_series_id", ondelete="SET NULL"),
         sa.ForeignKeyConstraint(["snapshot_id"], ["snapshots.id"], name="fk_runs_snapshot_id"),
         sa.PrimaryKeyConstraint("id", name="pk_runs"),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_runs_state", "runs", ["state"])
+    op.create_index("uq_runs_series", "runs", ["series_id", "series_place"], unique=True)
+    op.create_table(
+        "log_lines",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.Column("text", sa.String(length=200), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_log_lines_run_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_log_lines"),
+    )
+    op.create_index("ix_log_lines_run_id", "log_lines", ["run_id"])
     op.create_index(
         "uq_runs_active", "runs", ["engine"], unique=True, sqlite_where=sa.text("state IN ('queued', 'running')")
     )
@@ -331,7 +366,9 @@ def downgrade() -> None:
         "metric_rows",
         "views",
         "sessions",
+        "log_lines",
         "runs",
+        "series",
         "movie_genres",
         "users",
         "snapshots",

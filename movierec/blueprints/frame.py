@@ -24,7 +24,10 @@ LINKS = (
     ("scientist.lab", "Lab", "flask-conical", False),
     ("admin.people", "Admin", "users", False),
 )
-TOGETHER = {"viewer.browse": "viewer.find", "diary.edit": "diary.index", "diary.confirm": "diary.index"}
+TOGETHER = {
+    "viewer.browse": "viewer.find", "diary.edit": "diary.index", "diary.confirm": "diary.index",
+    "comparing.shelf": "scientist.lab", "comparing.compare": "scientist.lab", "comparing.data": "scientist.lab",
+}  # fmt: skip
 LANGUAGES = {
     "cn": "Cantonese", "cs": "Czech", "da": "Danish", "de": "German", "en": "English", "es": "Spanish", "fa": "Persian",
     "fi": "Finnish", "fr": "French", "he": "Hebrew", "hi": "Hindi", "hu": "Hungarian", "it": "Italian",

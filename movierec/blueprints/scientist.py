@@ -8,7 +8,7 @@ from flask import Blueprint, Response, flash, request, url_for
 from flask_login import current_user
 
 from movierec.blueprints.htmx import back, page, wants_fragment
-from movierec.services import gate, laboratory, preview, runs, serving, training
+from movierec.services import gate, laboratory, preview, runs, series, serving, training
 from movierec.services.errors import Conflict, Refused, ServiceError
 from movierec.services.knobs import BadParams
 from movierec.services.training import AlreadyTraining
@@ -16,7 +16,7 @@ from movierec.services.training import AlreadyTraining
 blueprint = Blueprint("scientist", __name__, url_prefix="/lab")
 
 RUN = "<int(max=2147483647):run_id>"
-NOT_KNOBS = ("csrf_token", "engine", "note")
+NOT_KNOBS = ("csrf_token", "engine", "note", "split", "several")
 
 
 @blueprint.app_template_filter()
@@ -47,24 +47,36 @@ def progress() -> Response:
 
 @blueprint.get("/form/<engine>")
 def form(engine: str) -> Response:
-    """The form of one engine."""
-    return page("scientist/lab.html", "form", bench=laboratory.bench(engine))
+    """The form of one engine; `from` names a run whose settings it begins with."""
+    text = request.args.get("from", "")
+    like = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    return page(
+        "scientist/lab.html", "form", bench=laboratory.bench(engine, like) if like else laboratory.bench(engine)
+    )
 
 
 @blueprint.post("/runs")
 def train() -> Response:
-    """Order a training. What can't be used is said beside its field; what was typed stays."""
+    """Order a training, or several at once. What can't be used is said beside its field; what was typed stays."""
     engine = request.form.get("engine", "")[:64]
     given = {name: value for name, value in request.form.items() if name not in NOT_KNOBS}
+    told: dict[str, Any] = {
+        "split": request.form.get("split") or "loo",
+        "by": current_user.id,
+        "note": request.form.get("note", ""),
+    }
     try:
-        run_id = training.request(engine, given, by=current_user.id, note=request.form.get("note", ""))
+        if request.form.get("several"):
+            return _to("series.sheet", number=series.request(engine, given, **told))
+        run_id = training.request(engine, given, **told)
     except AlreadyTraining as error:
         error.link = url_for("scientist.run", run_id=error.run_id)
         return _form_again(engine, error, {})
     except BadParams as error:
         return _form_again(engine, error, error.fields)
     except Refused as error:
-        return _form_again(engine, error, {error.field: error.message} if error.field == "note" else {})
+        beside = error.field in ("note", "split", "several")
+        return _form_again(engine, error, {str(error.field): error.message} if beside else {})
     except ServiceError as error:
         return _form_again(engine, error, {})
     return _to_run(run_id)
@@ -83,12 +95,6 @@ def _form_again(engine: str, error: ServiceError, fields: dict[str, str]) -> Res
         fields=fields,
         given=request.form,
     )
-
-
-@blueprint.get("/runs")
-def all_runs() -> Response:
-    """Every run, the newest first."""
-    return page("scientist/runs.html", lines=runs.lines(), on_air=laboratory.on_air())
 
 
 @blueprint.get(f"/runs/{RUN}")

@@ -49,9 +49,9 @@ class BivaeParams(Params):
         8, ge=0, le=2_000, title="Patience", description="Looks without a better validation before it stops."
     )
     viewer_batch: int = Field(
-        64, ge=8, le=4_096, title="Viewers a step", description="Smaller steps learn more, slower."
+        64, ge=8, le=4_096, title="Viewers a step", description="Smaller steps learn more an epoch, slower."
     )
-    film_batch: int = Field(512, ge=8, le=8_192, title="Films a step", description="There are many more films' steps.")
+    film_batch: int = Field(512, ge=8, le=8_192, title="Films a step", description="The same for the films' side.")
     learning_rate: float = Field(4e-3, gt=0, le=0.1, title="Learning rate", description="Of Adam, for both encoders.")
     beta_kl: float = Field(
         0.5, ge=0, le=10, title="Weight of the prior", description="Higher holds the factors nearer to chance."

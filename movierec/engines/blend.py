@@ -163,7 +163,7 @@ class Blend(ScoringEngine):
                     self._join(f"{self._given[part].title} #{part}", self._given[part], data)
                 else:
                     self._train(part, named[:place].count(part), data, stages.next(), validate)
-            self._seek(stages.next(), validate)
+            self._seek(stages.next(), validate, data.n_viewers)
             if remembers:
                 self._remember(data, stages, validate)
             stages.end(validate(self) if validate is not None else {})
@@ -206,7 +206,7 @@ class Blend(ScoringEngine):
             replace(part, weight=float(share)) for part, share in zip(parts, shares, strict=True) if share > 0
         ]
 
-    def _seek(self, report: Report, validate: Validate | None) -> None:
+    def _seek(self, report: Report, validate: Validate | None, viewers: int) -> None:
         """Learn the weights on validation; the best so far are held at any moment. Equal ones where it can't tell."""
         if validate is None:
             return
@@ -221,7 +221,7 @@ class Blend(ScoringEngine):
                 self._weigh(parts, weights @ groups)
             return value
 
-        found = seeking.seek(len(groups), judge)
+        found = seeking.seek(len(groups), judge, viewers)
         self._trial = None
         if found is not None:
             self._weigh(parts, found @ groups)
@@ -250,7 +250,7 @@ class Blend(ScoringEngine):
                 self._trial = partial(answers.scores, share=share)
                 return trials.ask()[0]
 
-            recall = replace(recall, share=seeking.along(seeking.SHARES, judge))
+            recall = replace(recall, share=seeking.along(seeking.SHARES, judge, seeking.USUAL_SHARE, data.n_viewers))
             self._trial = None
         if recall.share:
             self._recall = recall

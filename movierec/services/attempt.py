@@ -21,7 +21,8 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from movierec.engines.base import Cancelled
 from movierec.extensions import BadDatabase, busy, db, writing
-from movierec.tables import MetricRow, Run, now
+from movierec.services.vitals import Log, Vitals
+from movierec.tables import LogLine, MetricRow, Run, now
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ END_WITHIN = 600.0  # seconds that the end of a training is tried for while othe
 Listener = Callable[[str, int, int, Mapping[str, float]], None]  # phase, step, total, metrics
 
 SAVING = "saving"  # the phase after which nothing is asked any more
+CHOICE = "validation"  # protocol of the numbers that choose among a series; never shown as a result
 CURVES = "training"  # protocol of the live curves: no number of theirs is ever charted beside a measured one
 
 
@@ -46,6 +48,7 @@ class Attempt:
         self._points: list[dict[str, Any]] = []
         self._pointed = False  # whether the first point of a curve is written: from then on there is something to keep
         self._untold: dict[str, Any] = {}  # columns of the row, as they are to be told
+        self._log = Log(run_id)
         self._phase = "reading"
         self._written = 0.0
 
@@ -60,13 +63,14 @@ class Attempt:
     # -- the thread: its own connection, its own short transactions
 
     def _pulse(self) -> None:
-        beaten = time.monotonic()
+        beaten, vitals = time.monotonic(), Vitals()
         while not self._ended.wait(LOOK_EVERY):
             with self.app.app_context():
                 try:
                     self._look()
                     if time.monotonic() - beaten >= BEAT_EVERY:
-                        self._write(wait=False, heartbeat_at=now())  # who waited here would not hear a stop meanwhile
+                        # Who waited here would not hear a stop meanwhile.
+                        self._write(wait=False, heartbeat_at=now(), **vitals.look())
                         beaten = time.monotonic()
                 except (SQLAlchemyError, BadDatabase) as error:  # the next look is soon enough, whatever it was
                     log.warning("run %s could not give a sign of life: %s", self.run_id, error)
@@ -95,6 +99,7 @@ class Attempt:
         self.check()
         self._untold |= {"step": step, "total": total}
         self._points += [_point(self.run_id, name, step, value) for name, value in metrics.items()]
+        self._log.point(step, total, metrics)
         if self.listen is not None:
             self.listen(self._phase, step, total, metrics)
         first = bool(self._points) and not self._pointed
@@ -107,10 +112,10 @@ class Attempt:
         Where another writer holds the database all of it is kept, for the next report or the end.
         """
         try:
-            if not self._write(self._points, wait=False, **self._untold):
+            if not self._write(self._points, self._log.lines, wait=False, **self._untold):
                 self.wanted = "discard"
             self._pointed = self._pointed or bool(self._points)
-            self._points, self._untold = [], {}
+            self._points, self._log.lines, self._untold = [], [], {}
         except OperationalError as error:
             if not busy(error):
                 raise
@@ -121,6 +126,7 @@ class Attempt:
     def phase(self, name: str) -> None:
         """Say what is being done now. The progress starts anew."""
         self._phase = name
+        self._log.phase(name)
         self._untold |= {"phase": name, "step": 0, "total": 0}
         self.flush()
 
@@ -162,14 +168,22 @@ class Attempt:
             if state == "done" and found.cancel:
                 state, told["reason"] = "cancelled", KEPT
             session.add_all([*rows, *(MetricRow(**point) for point in self._points)])
+            session.add_all([LogLine(**line) for line in self._log.lines])
             told |= {"state": state, "ended_at": now(), "phase": ""}
             session.execute(update(Run).where(Run.id == self.run_id).values(**told))
             if also is not None and state == "done":
                 also(session)
-        self._points, self._untold = [], {}
+        self._points, self._log.lines, self._untold = [], [], {}
         return state
 
-    def _write(self, points: Iterable[dict[str, Any]] = (), *, wait: bool, **values: Any) -> bool:
+    def _write(
+        self,
+        points: Iterable[dict[str, Any]] = (),
+        lines: Iterable[dict[str, Any]] = (),
+        *,
+        wait: bool,
+        **values: Any,
+    ) -> bool:
         """One short transaction; False where the row is no longer ours."""
         with writing(wait=wait) as session:
             mine = session.execute(
@@ -179,6 +193,7 @@ class Attempt:
             ).rowcount
             if mine:
                 session.add_all([MetricRow(**point) for point in points])
+                session.add_all([LogLine(**line) for line in lines])
         return bool(mine)
 
 
@@ -263,6 +278,12 @@ def cost_rows(run_id: int, costs: Mapping[str, float], protocol: str) -> list[Me
         MetricRow(run_id=run_id, metric=name, protocol=protocol, split="train", value=value)
         for name, value in costs.items()
     ]
+
+
+def choice_rows(run_id: int, validation: Mapping[str, float]) -> list[MetricRow]:
+    """What the best of a series is chosen by: the finished engine on the validation targets."""
+    points = [_point(run_id, name, 0, value) for name, value in validation.items()]
+    return [MetricRow(**(point | {"protocol": CHOICE, "step": None})) for point in points]
 
 
 def _known(value: float) -> float | None:

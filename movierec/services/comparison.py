@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from flask import current_app
 
@@ -104,13 +109,34 @@ def compare(
     found = [runs.get(run_id) for run_id in wanted]
     refuse_unlike(found, how)
     db.session.remove()  # no transaction stays open while files are read
-    cards = [card(run, how) for run in found]
+    keys = [_key(run) for run in found]
+    cards = [_cards.of((key, how.id), partial(card, run, how)) for run, key in zip(found, keys, strict=True)]
+    about = (protocol, metric, k, segment)
     try:
-        sides = [_side(run, card, metric, k, segment) for run, card in zip(found, cards, strict=True)]
-        verdicts = [_verdict(pair, sides) for pair in pairs.compare_all(cards, metric, k, segment)]
+        sides = [
+            _kept.of((key, about), partial(_side, run, card, metric, k, segment))
+            for run, card, key in zip(found, cards, keys, strict=True)
+        ]
+        told = [
+            _kept.of((keys[a], keys[b], about), partial(pairs.compare, cards[a], cards[b], metric, k, segment))
+            for a, b in combinations(range(len(cards)), 2)
+        ]
     except ValueError as error:
         raise Refused(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+    corrected = statistics.holm([verdict.p for verdict in told])
+    verdicts = [
+        _verdict(sides[a], sides[b], replace(verdict, corrected=p))
+        for (a, b), verdict, p in zip(combinations(range(len(cards)), 2), told, corrected, strict=True)
+    ]
     return Comparison(metric, k, how, segment, sides, verdicts)
+
+
+def remembered(
+    found: Sequence[Run], *, metric: str = "ndcg", k: int = 10, protocol: str = protocols.DEFAULT, segment: str = ALL
+) -> bool:
+    """Whether `compare` would answer at once, because all pairs of these runs were compared before."""
+    about, keys = (protocol, metric, k, segment), [_key(run) for run in found]
+    return all((a, b, about) in _kept for a, b in combinations(keys, 2))
 
 
 def refuse_unlike(found: Sequence[Run], how: protocols.Protocol) -> None:
@@ -135,7 +161,7 @@ def card(run: Run, how: protocols.Protocol) -> Scorecard:
     root, name = Path(current_app.config["MODELS_DIR"]), f"{how.id}.npz"
     called = f"{run.engine} #{run.id}"
     try:
-        manifest = artifacts.verify(root, run.engine, str(run.artifact), sha256=run.artifact_sha256)
+        manifest = artifacts.manifest(root, run.engine, str(run.artifact), sha256=run.artifact_sha256)
         if name not in manifest.files:
             raise Refused(
                 f"{called} keeps no values viewer by viewer under {how.id}: it was stopped before it was judged. "
@@ -155,8 +181,39 @@ def _side(run: Run, card: Scorecard, metric: str, k: int, segment: str) -> Side:
     return Side(run.id, run.engine, *statistics.bootstrap_columns(column, card.seed)[0])
 
 
-def _verdict(pair: pairs.Pair, sides: Sequence[Side]) -> Verdict:
-    first, second, told = sides[pair.a], sides[pair.b], pair.verdict
+def _key(run: Run) -> tuple[int, str]:
+    """The run as it is now: an artefact never changes, so neither does what is said about it."""
+    return run.id, str(run.artifact_sha256)
+
+
+class _Kept:
+    """What was worked out lately, by what it is about; refusals aren't kept."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._lock, self._found = most, threading.Lock(), OrderedDict[Hashable, Any]()
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._found
+
+    def of(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What is kept under the key, else what `make` says."""
+        with self._lock:
+            if key in self._found:
+                self._found.move_to_end(key)
+                return self._found[key]
+        made = make()
+        with self._lock:
+            self._found[key] = made
+            while len(self._found) > self._most:
+                self._found.popitem(last=False)
+        return made
+
+
+_kept = _Kept(2000)  # sides and verdicts, a few hundred bytes each
+_cards = _Kept(2 * MOST)  # scorecards, about 100 kB for each thousand viewers
+
+
+def _verdict(first: Side, second: Side, told: statistics.Verdict) -> Verdict:
     return Verdict(
         first,
         second,

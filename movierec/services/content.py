@@ -31,13 +31,13 @@ from movierec.services import catalogue
 from movierec.services.catalogue import Card
 from movierec.tables import Movie, Setting
 
-FORMAT = 1  # of the arrays: a new one is a new key
+FORMAT = 2  # of the arrays: a new one is a new key
 VERSION = "catalogue_version"  # the setting that each change of the films raises
 LOOK_EVERY = 1.0  # seconds between two looks at the key
 RETRY_AFTER = 60.0  # seconds until a building that failed is tried again
 AT_ONCE, PAUSE = 300, 0.002  # films read between two pauses, seconds: the requests of this process go on meanwhile
-COLUMNS = ("id", "title", "other_titles", "year", "genres", "directors", "actors", "countries", "runtime",
-           "overview", "rank")  # fmt: skip
+COLUMNS = ("id", "title", "other_titles", "year", "genres", "directors", "actors", "countries", "keywords",
+           "runtime", "overview", "rank")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -147,12 +147,12 @@ def _films() -> Iterator[Film]:
     for number, row in enumerate(rows):
         if number % AT_ONCE == AT_ONCE - 1:
             time.sleep(PAUSE)
-        others, genres, directors, actors, countries = (
-            [] if text in ("[]", None) else json.loads(text) for text in (row[2], *row[4:8])
+        others, genres, directors, actors, countries, keywords = (
+            [] if text in ("[]", None) else json.loads(text) for text in (row[2], *row[4:9])
         )
         yield Film(
-            row.id, [row.title, *others], row.year, genres, directors, actors, countries, row.runtime, row.overview,
-            row.rank,
+            row.id, [row.title, *others], row.year, genres, directors, actors, countries, keywords, row.runtime,
+            row.overview, row.rank,
         )  # fmt: skip
 
 

@@ -19,10 +19,10 @@ from movierec.sources.metadata import FILE, Facts, Metadata
 from movierec.tables import Movie, User, View
 
 AT_ONCE = 500  # values in one IN (...)
-LISTS = ("other_titles", "genres", "directors", "actors", "countries")
+LISTS = ("other_titles", "genres", "directors", "actors", "countries", "keywords")
 # What another file may have added: a source that doesn't know it leaves it as it is.
 ADDED = ("runtime", "language", "released", "overview", "poster_path")
-ADDED_LISTS = ("directors", "actors", "countries")
+ADDED_LISTS = ("directors", "actors", "countries", "keywords")
 EMPTY = "[]"  # a list of nothing, as it is stored
 PLACE = ("events", "rank")
 COLUMNS = tuple(Movie.__table__.columns.keys())
@@ -191,7 +191,7 @@ class Enrichment:
 
 def enrichment(facts: Metadata, rejects: Rejects) -> Enrichment:
     """What the metadata knows beside each film it names."""
-    columns = [getattr(Movie, name) for name in (*ADDED, "countries")]
+    columns = [getattr(Movie, name) for name in (*ADDED, "countries", "keywords")]
     changes, matched, overviews = [], 0, 0
     for movie in db.session.execute(
         select(Movie.id, Movie.title, Movie.other_titles, Movie.year, Movie.imdb_id, Movie.tmdb_id, *columns)
@@ -207,6 +207,7 @@ def enrichment(facts: Metadata, rejects: Rejects) -> Enrichment:
             continue
         new = {name: movie[name] if getattr(found, name) is None else getattr(found, name) for name in ADDED}
         new["countries"] = list(found.countries) or movie["countries"]
+        new["keywords"] = movie["keywords"] or list(found.keywords)  # an import would bring its own tags back
         if any(new[name] != movie[name] for name in new):
             changes.append({"id": movie["id"], **new})
         matched += 1

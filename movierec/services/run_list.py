@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import or_, select
@@ -45,7 +45,7 @@ COLUMNS: dict[str, Column] = {
                 ("ndcg", 10), ("hr", 10), ("mrr", 10), ("ndcg", 5), ("ndcg", 20), ("hr", 5), ("hr", 20), ("recall", 10),
             )
         ),
-        Column("interval", "95 % interval of NDCG@10", "ndcg", 10),
+        Column("interval", "95 % interval", "ndcg", 10),
         Column("coverage", "Coverage", "coverage", 10),
         Column("novelty", "Novelty, bits", "novelty", 10),
         Column("diversity", "Variety of genres", "diversity", 10),
@@ -93,6 +93,11 @@ class Asked:
             raise Refused(f"There is no state {self.state[:40]!r} to choose.", field="state")
         if self.sort != "run" and self.sort not in COLUMNS:
             raise Refused(f"There is no column {self.sort[:40]!r} to sort by.", field="sort")
+
+    def words(self, **other: Any) -> dict[str, Any]:
+        """The fields that differ from the usual, for an address; `other` ones in place of these."""
+        changed = replace(self, **other)
+        return {name: value for name, value in asdict(changed).items() if value != getattr(Asked, name)}
 
     @property
     def narrowed(self) -> bool:
@@ -164,6 +169,28 @@ def shelf(asked: Asked, person: int) -> Shelf:
         max(highs, default=1.0),
         there.value if there is not None else None,
     )
+
+
+def filters(found: Shelf) -> dict[str, list[tuple[str, str]]]:
+    """What each filter offers: value and word."""
+    named = [(key, f"{source} {key}") for key, source in found.data]
+    return {
+        "engine": [("", "all engines"), *((engine, engine) for engine in found.engines)],
+        "state": list(STATES.items()),
+        "tag": [("", "all tags"), *((tag, tag) for tag in found.tags)],
+        "data": [("", "all data sets"), *named],
+        "protocol": protocol_choices(),
+    }
+
+
+def protocol_choices() -> list[tuple[str, str]]:
+    """The protocols to choose from, the easier ones marked."""
+    return [(how.id, f"{how.id}{' (easier)' if how.easier else ''}") for how in protocols.PROTOCOLS.values()]
+
+
+def protocol(asked: Asked) -> protocols.Protocol:
+    """How the numbers of the list were made."""
+    return protocols.get(asked.protocol)
 
 
 def chosen(person: int) -> list[Column]:

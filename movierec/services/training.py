@@ -16,7 +16,7 @@ from movierec.extensions import db, writing
 from movierec.services import jobs, knobs, parts, snapshots
 from movierec.services.attempt import CURVES, end_from_outside
 from movierec.services.errors import Conflict, NotFound, Refused, Unavailable
-from movierec.tables import ACTIVE_STATES, MetricRow, Run, now
+from movierec.tables import ACTIVE_STATES, MetricRow, Run, Series, now
 
 LONGEST_NOTE = 300
 NO_DATA = "There is no data to learn from yet. Import some first: flask data import."
@@ -41,13 +41,15 @@ def request(
     origin: str = "person",
     note: str = "",
     enqueue: bool = True,
+    place: tuple[Series, int] | None = None,
 ) -> int:
     """Order a training; its run. `given` are knobs as texts or values, `split` parts the data, `by` is a user id.
+    `place` is a series and which of its orders this is: it learns from the series' data.
 
     Raises Refused (unknown or absent engine, unknown split, no data; BadParams with a sentence a knob), AlreadyTraining
     with the run in the way, or Unavailable where the queue can't be reached (the run is then marked failed).
     """
-    cls = _trainable(engine)
+    cls = trainable(engine)
     if split not in protocols.SPLITS:
         raise Refused(f"There is no split {split!r}. There are: {', '.join(protocols.SPLITS)}.", field="split")
     snapshot = snapshots.current()
@@ -69,6 +71,11 @@ def request(
         origin=origin,
         note=note.strip(),
     )
+    if place is not None:
+        series, run.series_place = place
+        run.series_id = series.id
+        if basis is None:
+            run.snapshot_id, run.views_until = series.snapshot_id, series.views_until
     run_id = _insert(run)
     if enqueue:
         try:
@@ -114,7 +121,7 @@ def _has_something(session: Any, run: Run) -> bool:
     return run.phase != "training" or bool(session.execute(select(points)).scalar_one())
 
 
-def _trainable(slug: str) -> type[Engine]:
+def trainable(slug: str) -> type[Engine]:
     """The engine of that name. Raises Refused where it is unknown or can't be trained here, with the reason."""
     try:
         cls = registry.get(slug)

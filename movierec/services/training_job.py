@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +27,17 @@ from movierec.evaluation.scorecard import COST, Measure, Scorecard
 from movierec.evaluation.statistics import Verdict
 from movierec.extensions import db
 from movierec.services import first_run, judging, outside, parts, settings, snapshots
-from movierec.services.attempt import KEPT, LOOK_EVERY, SAVING, Attempt, Listener, claim, cost_rows, rows_of
+from movierec.services.attempt import (
+    KEPT,
+    LOOK_EVERY,
+    SAVING,
+    Attempt,
+    Listener,
+    choice_rows,
+    claim,
+    cost_rows,
+    rows_of,
+)
 from movierec.services.errors import Refused, ServiceError
 from movierec.tables import Run, Snapshot
 
@@ -48,6 +58,7 @@ class Plan:
     films: Films
     dataset: str  # hash of the whole data
     first: bool  # the first run of a fresh site
+    chosen: bool  # one of a series, the best of which is chosen on validation
     models: Path
 
 
@@ -60,6 +71,7 @@ class Outcome:
     cards: tuple[Scorecard, ...] = ()
     run_id: int = 0
     verdict: Verdict | None = None  # of a first run, against popularity
+    validation: Mapping[str, float] = field(default_factory=dict)  # of one of a series, as it is saved
 
     def settle(self, session: Any) -> None:
         """What else is decided the moment the run is done."""
@@ -120,7 +132,11 @@ def _train(attempt: Attempt) -> str | None:
     costs = {"fit_cpu_s": outcome.cpu_seconds, "peak_memory_mb": peak / 1e6, "artifact_mb": saved.bytes / 1e6}
     ended = attempt.end(
         "cancelled" if outcome.kept else "done",
-        rows_of(attempt.run_id, measures) + cost_rows(attempt.run_id, costs, COST),
+        [
+            *rows_of(attempt.run_id, measures),
+            *cost_rows(attempt.run_id, costs, COST),
+            *choice_rows(attempt.run_id, outcome.validation),
+        ],
         also=outcome.settle,
         reason=KEPT if outcome.kept else plan.engine.note or None,
         artifact=saved.folder,
@@ -151,7 +167,8 @@ def _read(attempt: Attempt) -> Plan:
 
     sha256, events, holdout, films = _stoppable(attempt, data)
     attempt.note(dataset_sha256=sha256, events=events)
-    return Plan(engine, holdout, films, sha256, run.origin == "first", Path(current_app.config["MODELS_DIR"]))
+    chosen = run.series_id is not None
+    return Plan(engine, holdout, films, sha256, run.origin == "first", chosen, Path(current_app.config["MODELS_DIR"]))
 
 
 def _stoppable(attempt: Attempt, work: Callable[[], T]) -> T:
@@ -186,6 +203,7 @@ def _fit_and_judge(attempt: Attempt, plan: Plan) -> Outcome:
     cpu_seconds = time.process_time() - start
     try:
         attempt.phase("evaluating")
+        validation = _validator(attempt, holdout)(engine) if plan.chosen else {}
         fitting = [protocol.id for protocol in protocols.of_split(holdout.split)]
         for number, protocol in enumerate(fitting):
 
@@ -196,7 +214,7 @@ def _fit_and_judge(attempt: Attempt, plan: Plan) -> Outcome:
         verdict = first_run.judge(holdout, cards, attempt.check) if plan.first else None
     except Cancelled as stop:
         return _kept(engine, stop, cpu_seconds)
-    return Outcome(False, cpu_seconds, tuple(cards), attempt.run_id, verdict)
+    return Outcome(False, cpu_seconds, tuple(cards), attempt.run_id, verdict, validation)
 
 
 def _validator(attempt: Attempt, holdout: Holdout) -> Validate:

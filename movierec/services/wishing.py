@@ -27,7 +27,7 @@ SHOWN = 24  # films on the page of a wish
 OFFERED = 60  # films that fit a wish and are offered to the model; the rest of its shortlist is the viewer's own
 MEANT = 4  # genres or names that an idea is explained with
 WHY_CONTENT = (
-    "Films whose genres, people, countries and descriptions have what you asked for, best fit first. "
+    "Films whose genres, people, countries, keywords and descriptions have what you asked for, best fit first. "
     "No engine was trained for it, and nothing you have watched is on it."
 )
 NOT_READ = "The films' descriptions are still being read. Ask again in a moment."

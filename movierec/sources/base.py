@@ -33,6 +33,7 @@ class SourceMovie:
     directors: tuple[str, ...] = ()
     actors: tuple[str, ...] = ()
     countries: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()  # folded
     runtime: int | None = None  # minutes
     language: str | None = None
     released: str | None = None  # ISO date

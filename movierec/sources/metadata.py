@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from movierec.sources import titles
+from movierec.sources import keywords, titles
 from movierec.sources.archive import Archive, BadSource, rows, unreadable
 from movierec.sources.base import Rejects
 
@@ -40,6 +39,7 @@ class Facts:
     runtime: int | None
     overview: str | None
     poster_path: str | None
+    keywords: tuple[str, ...]
 
 
 @dataclass
@@ -60,9 +60,10 @@ class Metadata:
 
 
 def read(archive: Archive, rejects: Rejects) -> Metadata:
-    """All usable rows. Raises BadSource."""
+    """All usable rows, with the keywords of keywords.csv where that lies beside. Raises BadSource."""
     found = Metadata()
-    for facts in _facts(archive, rejects):
+    told = keywords.read(archive, rejects) if archive.has(keywords.FILE) else {}
+    for facts in _facts(archive, told, rejects):
         if facts.tmdb_id in found.by_tmdb:
             rejects.add(FILE, facts.line, f"film {facts.tmdb_id} comes twice")
             continue
@@ -74,7 +75,7 @@ def read(archive: Archive, rejects: Rejects) -> Metadata:
     return found
 
 
-def _facts(archive: Archive, rejects: Rejects) -> Iterator[Facts]:
+def _facts(archive: Archive, told: Mapping[int, tuple[str, ...]], rejects: Rejects) -> Iterator[Facts]:
     numbered = rows(archive, FILE, header=FIRST, strict=False)  # three rows in the original have stray quotes
     _, names = next(numbered)
     missing = [name for name in NEEDED if name not in names]
@@ -84,12 +85,12 @@ def _facts(archive: Archive, rejects: Rejects) -> Iterator[Facts]:
         try:
             if len(fields) != len(names):
                 raise ValueError(f"{len(fields)} columns instead of {len(names)}")
-            yield _row(line, dict(zip(names, fields, strict=True)))
+            yield _row(line, dict(zip(names, fields, strict=True)), told)
         except ValueError as fault:
             rejects.add(FILE, line, str(fault))
 
 
-def _row(line: int, row: dict[str, str]) -> Facts:
+def _row(line: int, row: dict[str, str], told: Mapping[int, tuple[str, ...]]) -> Facts:
     """One row. Raises ValueError with the reason."""
     number = row["id"].strip()
     if not (number.isascii() and number.isdigit() and len(number) < 12):
@@ -113,19 +114,16 @@ def _row(line: int, row: dict[str, str]) -> Facts:
         runtime=_minutes(row["runtime"]),
         overview=_overview(row["overview"]),
         poster_path=_poster(row["poster_path"]),
+        keywords=told.get(int(number), ()),
     )
 
 
 def _names(literal: str) -> list[str]:
-    """The names in a Python literal such as [{'id': 16, 'name': 'Animation'}]; what is no such literal has none."""
+    """The names in a Python literal; what is no such literal has none."""
     try:
-        entries = ast.literal_eval(literal) if len(literal) < 20_000 else []
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return keywords.names(literal)
+    except ValueError:
         return []
-    if not isinstance(entries, list):
-        return []
-    names = [entry.get("name") for entry in entries if isinstance(entry, dict)]
-    return [name for name in names if isinstance(name, str) and name.strip()]
 
 
 def _day(text: str) -> str | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
 
-from movierec.sources import titles
+from movierec.sources import keywords, titles
 from movierec.sources.archive import Archive, BadSource, lines, rows, unreadable
 from movierec.sources.base import LAST_ID, Chunk, Links, Rejects, SourceMovie
 from movierec.sources.ratings import CSV, DAT, TAB, Layout, read_ratings
@@ -29,6 +30,7 @@ class _MovieLens:
 
     simulated = False
     files: tuple[str, str]  # films, ratings
+    tags = ""  # the file of tags, where the layout has one
     layout: Layout
     shift = 0
 
@@ -44,7 +46,23 @@ class _MovieLens:
         return archive.has(*cls.files)
 
     def movies(self) -> Iterator[SourceMovie]:
-        """All films; a movieId that comes twice is used once. Raises BadSource."""
+        """All films with their tags; a movieId that comes twice is used once. Raises BadSource."""
+        found = list(self._films())
+        if not found:
+            said = f" The first row's fault: {self.rejects[-1].reason}." if self.rejects else ""
+            raise BadSource(f"{self.files[0]} holds no film that can be used.{said}")
+        told = self._told() if self.tags and self.archive.has(self.tags) else {}
+        for movie in found:
+            yield replace(movie, keywords=told[movie.movie_id]) if movie.movie_id in told else movie
+
+    def events(self) -> Iterator[Chunk]:
+        """All ratings of these films, in file order. Raises BadSource."""
+        known = np.array(sorted(self._known), dtype=np.int64) - self.shift
+        for chunk in read_ratings(self.archive, self.files[1], self.layout, known, self.rejects):
+            chunk.movie_ids[...] += self.shift
+            yield chunk
+
+    def _films(self) -> Iterator[SourceMovie]:
         links = read_links(self.archive, "links.csv", self.rejects) if self.archive.has("links.csv") else Links()
         for line, fields in self._rows():
             try:
@@ -56,18 +74,14 @@ class _MovieLens:
                 continue
             self._known.add(movie.movie_id)
             yield movie
-        if not self._known:
-            said = f" The first row's fault: {self.rejects[-1].reason}." if self.rejects else ""
-            raise BadSource(f"{self.files[0]} holds no film that can be used.{said}")
 
-    def events(self) -> Iterator[Chunk]:
-        """All ratings of these films, in file order. Raises BadSource."""
-        known = np.array(sorted(self._known), dtype=np.int64) - self.shift
-        for chunk in read_ratings(self.archive, self.files[1], self.layout, known, self.rejects):
-            chunk.movie_ids[...] += self.shift
-            yield chunk
+    def _told(self) -> dict[int, tuple[str, ...]]:
+        return keywords.of_tags(self._tag_rows(), self.tags, self._known, self.rejects)
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
+        raise NotImplementedError
+
+    def _tag_rows(self) -> Iterator[tuple[int, list[str]]]:
         raise NotImplementedError
 
     def _movie(self, fields: list[str], links: Links) -> SourceMovie:
@@ -78,10 +92,16 @@ class MovieLensCsv(_MovieLens):
     """ml-latest-small, ml-latest, ml-25m, ml-32m: CSV, UTF-8, with links to IMDb and TMDB."""
 
     files = ("movies.csv", "ratings.csv")
+    tags = "tags.csv"
     layout = CSV
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         numbered = rows(self.archive, "movies.csv", header=("movieId", "title", "genres"))
+        next(numbered)
+        return numbered
+
+    def _tag_rows(self) -> Iterator[tuple[int, list[str]]]:
+        numbered = rows(self.archive, self.tags, header=("userId", "movieId", "tag", "timestamp"))
         next(numbered)
         return numbered
 
@@ -95,10 +115,14 @@ class MovieLensDat(_MovieLens):
     """ml-1m (latin-1) and ml-10m (UTF-8): `::` between the fields, no header."""
 
     files = ("movies.dat", "ratings.dat")
+    tags = "tags.dat"
     layout = DAT
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         return _separated(self.archive, "movies.dat", "::")
+
+    def _tag_rows(self) -> Iterator[tuple[int, list[str]]]:
+        return _separated(self.archive, self.tags, "::")
 
     def _movie(self, fields: list[str], links: Links) -> SourceMovie:
         if len(fields) != 3:

@@ -15,7 +15,7 @@ from movierec.sources.ratings import CSV, read_ratings
 
 
 class MoviesDataset:
-    """ratings_small, links_small and movies_metadata; the full ratings and links where there are no small ones."""
+    """ratings_small, links_small, movies_metadata, perhaps keywords; the full ratings and links where there are no small."""
 
     simulated = False
 
@@ -94,6 +94,7 @@ def _movie(movie_id: int, found: metadata.Facts, imdb_id: str | None, tmdb_id: i
         other_titles=tuple(name for name in others if name),
         genres=found.genres,
         countries=found.countries,
+        keywords=found.keywords,
         runtime=found.runtime,
         language=found.language,
         released=found.released,

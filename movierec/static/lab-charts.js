@@ -44,7 +44,7 @@
     };
   }
 
-  function draw(figure) {
+  function draw(figure, anew = false) {
     const hue = colour(`var(--e-${figure.dataset.curve}, var(--ink-2))`);
     const holder = figure.querySelector(".canvas");
     const line = { data: points(figure), borderColor: hue, backgroundColor: hue, borderWidth: 2, pointRadius: 3, tension: 0 };
@@ -52,6 +52,13 @@
     show(figure, asTables.has(heading(figure)));
     let canvas = holder.querySelector("canvas");
     const chart = canvas && Chart.getChart(canvas);
+    if (chart && !anew) { /* it grows: the new points are put behind the old ones */
+      const drawn = chart.data.datasets[0].data, fresh = line.data.slice(drawn.length);
+      if (!fresh.length) return;
+      drawn.push(...fresh);
+      chart.update("none");
+      return;
+    }
     if (chart) {
       chart.data.datasets = [line];
       chart.options = options();
@@ -110,13 +117,13 @@
 
   const figures = () => [...document.querySelectorAll("figure[data-chart]")];
   function drawAll() {
-    document.querySelectorAll("figure[data-curve]").forEach(draw);
+    document.querySelectorAll("figure[data-curve]").forEach((figure) => draw(figure, true));
     if (!window.House || !figures().length) return;
     window.House.theme();
     figures().forEach(drawFigure);
   }
   const drawNew = () => {
-    document.querySelectorAll("figure[data-curve]").forEach(draw);
+    document.querySelectorAll("figure[data-curve]").forEach((figure) => draw(figure));
     figures().filter((figure) => !figure.chart).forEach(drawFigure);
   };
 

@@ -2,7 +2,16 @@
 
 from movierec.tables.base import Moment, now
 from movierec.tables.films import Movie, MovieGenre, View
-from movierec.tables.laboratory import ACTIVE_STATES, RUN_STATES, Measurement, MetricRow, Run, Snapshot
+from movierec.tables.laboratory import (
+    ACTIVE_STATES,
+    RUN_STATES,
+    LogLine,
+    Measurement,
+    MetricRow,
+    Run,
+    Series,
+    Snapshot,
+)
 from movierec.tables.llm import LlmAnswer, LlmBreaker, LlmCall
 from movierec.tables.people import ROLES, LoginAttempt, Session, Setting, User
 from movierec.tables.serving import Serving, ServingChange, SlateRow
@@ -14,6 +23,7 @@ __all__ = [
     "LlmAnswer",
     "LlmBreaker",
     "LlmCall",
+    "LogLine",
     "LoginAttempt",
     "Measurement",
     "MetricRow",
@@ -21,6 +31,7 @@ __all__ = [
     "Movie",
     "MovieGenre",
     "Run",
+    "Series",
     "Serving",
     "ServingChange",
     "Session",

@@ -24,6 +24,7 @@ class Movie(Base):
     directors: Mapped[list[str]] = mapped_column(JSON, default=list)
     actors: Mapped[list[str]] = mapped_column(JSON, default=list)
     countries: Mapped[list[str]] = mapped_column(JSON, default=list)
+    keywords: Mapped[list[str]] = mapped_column(JSON, default=list)  # folded, the most used first
     runtime: Mapped[int | None]  # minutes
     language: Mapped[str | None] = mapped_column(String(16))
     released: Mapped[str | None] = mapped_column(String(10))  # ISO date

@@ -33,6 +33,24 @@ class Snapshot(Base):
     __table_args__ = (Index("uq_snapshots_active", "active", unique=True, sqlite_where=text("active")),)
 
 
+class Series(Base):
+    """Trainings of one engine ordered together, one for each combination of values; all learn from the same data."""
+
+    __tablename__ = "series"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    engine: Mapped[str] = mapped_column(String(32))
+    split: Mapped[str] = mapped_column(String(16))
+    orders: Mapped[list[dict[str, Any]]] = mapped_column(JSON)  # the params of each, in the order of training
+    varied: Mapped[list[str]] = mapped_column(JSON)  # the knobs that differ
+    snapshot_id: Mapped[int | None] = mapped_column(ForeignKey("snapshots.id"))
+    views_until: Mapped[int]
+    note: Mapped[str] = mapped_column(default="")
+    created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    stopped_at: Mapped[datetime | None] = mapped_column(Moment)  # nothing more of it is begun
+    reason: Mapped[str | None]  # why it was stopped, in a sentence
+
+
 class Run(Base):
     """One training of one engine with one set of params on one snapshot. This row is the truth about it."""
 
@@ -59,6 +77,10 @@ class Run(Base):
     code_version: Mapped[str] = mapped_column(String(32))
     fit_seconds: Mapped[float | None]  # of CPU time, all threads together
     peak_memory: Mapped[int | None]  # bytes
+    cpu_share: Mapped[float | None]  # cores kept busy between its last two signs of life
+    memory: Mapped[int | None]  # bytes held at its last sign of life
+    series_id: Mapped[int | None] = mapped_column(ForeignKey("series.id", ondelete="SET NULL"))
+    series_place: Mapped[int | None]  # which of the series' orders it is: each is trained once
     note: Mapped[str] = mapped_column(default="")
     tags: Mapped[list[str]] = mapped_column(JSON, default=list)
     archived_at: Mapped[datetime | None] = mapped_column(Moment)  # left out of the list unless asked for
@@ -72,6 +94,7 @@ class Run(Base):
         CheckConstraint(f"state IN {RUN_STATES}", name="state"),
         Index("uq_runs_active", "engine", unique=True, sqlite_where=text("state IN ('queued', 'running')")),
         Index("ix_runs_state", "state"),
+        Index("uq_runs_series", "series_id", "series_place", unique=True),
         {"sqlite_autoincrement": True},
     )
 
@@ -110,3 +133,13 @@ class Measurement(Base):
         Index("uq_measurements_open", "run_id", "protocol", unique=True, sqlite_where=text("ended_at IS NULL")),
         {"sqlite_autoincrement": True},
     )
+
+
+class LogLine(Base):
+    """What a training said of itself: the phases it went through and the points of its curves."""
+
+    __tablename__ = "log_lines"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime] = mapped_column(Moment)
+    text: Mapped[str] = mapped_column(String(200))

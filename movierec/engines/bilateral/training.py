@@ -125,7 +125,6 @@ class Training:
             if not math.isfinite(loss):
                 self._diverged("while it learned short histories; the state before that is kept")
                 return
-            report(self._done, self.total, short_loss=loss)
         folding = self.folding(start.mu)
         metrics = dict(judge(folding)) if judge else {}
         self._best = replace(start, folding=folding)

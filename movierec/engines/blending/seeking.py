@@ -19,7 +19,8 @@ Weights = npt.NDArray[np.float64]  # (P,) in the parts' own units: a score count
 Judge = Callable[[Weights], float]  # the higher the better; NaN where there is nothing to judge by
 
 GRID = (0.0, 0.025, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)  # of a part's weight, the strongest part's being 1
-START = 0.4  # of every other part's weight, until its turn comes
+START = 0.4  # of every other part's weight, until its turn comes and where nothing speaks against it
+NOISE = 0.1  # of the criterion, over the square root of the viewers asked: what differs by less is alike
 NEIGHBOURS = (1.0, 2.0, 3.0, 2.0, 1.0)  # how much the places beside one on a grid count for it
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)  # of a memory
 USUAL_SHARE = 0.2  # where nothing is judged
@@ -58,8 +59,8 @@ def trials(parts: int) -> int:
     return parts + ROUNDS * (parts - 1) * len(GRID)
 
 
-def seek(parts: int, judge: Judge) -> Weights | None:
-    """The weights that `judge` likes, by turns; None where it can't tell.
+def seek(parts: int, judge: Judge, viewers: int) -> Weights | None:
+    """The weights that `judge`, who asks so many viewers, likes, by turns; None where it can't tell.
 
     The best part alone gets 1 throughout; each other, the better first, what is best `along` GRID, in ROUNDS.
     """
@@ -76,22 +77,23 @@ def seek(parts: int, judge: Judge) -> Weights | None:
                 best[part] = weight
                 return judge(best)
 
-            best[part] = along(GRID, asked)
+            best[part] = along(GRID, asked, START, viewers)
         if np.allclose(before, best):
             break
     return best
 
 
-def along(grid: Sequence[float], judge: Callable[[float], float]) -> float:
-    """The place on the grid that is best together with its neighbours; its first where nothing is better.
+def along(grid: Sequence[float], judge: Callable[[float], float], usual: float, viewers: int) -> float:
+    """Of the places on the grid that are best, as far as so many viewers can tell, the one nearest to the usual one.
 
-    A lone peak is luck: which of these weights is best, a few hundred viewers can't tell.
+    A place counts together with its neighbours: a lone peak is luck. The first where nothing is better than that.
     """
     values, near = np.array([judge(place) for place in grid]), np.array(NEIGHBOURS)
     if not values[1:].max() > values[0]:
         return grid[0]
     sums, counts = (np.convolve(row, near, "same") for row in (values, np.ones(values.size)))
-    return grid[int(np.argmax(sums / counts))]
+    alike = np.flatnonzero(sums / counts >= (sums / counts).max() - NOISE / np.sqrt(max(1, viewers)))
+    return grid[alike[np.argmin(np.abs(alike - np.argmin(np.abs(np.array(grid) - usual))))]]
 
 
 def batch(histories: Sequence[History]) -> bytes:

@@ -68,14 +68,14 @@ class Rows:
         return found.astype(np.float32)
 
     def entries(self, items: Ints, wanted: Ints) -> Array:
-        """(T, K) what each of `items` says about each of `wanted`."""
+        """(T, K) what each of `items` says about each of `wanted`, which are of 0..N."""
         at, many = self._places(items)
-        asked, back = np.unique(wanted, return_inverse=True)
-        place = np.searchsorted(asked, self.columns[at]).clip(max=max(asked.size - 1, 0))
-        hit = np.flatnonzero(asked[place] == self.columns[at]) if asked.size else place[:0]
-        table = np.zeros((len(items), asked.size), dtype=np.float32)
-        table[np.repeat(np.arange(len(items)), many)[hit], place[hit]] = self.weights[at[hit]]
-        return table[:, back]
+        starts = np.arange(len(items)) * (self.n_items + 1)  # (T,) so that the cells of all rows ascend in one line
+        cells, asked = np.repeat(starts, many) + self.columns[at], starts[:, None] + wanted
+        if not cells.size:
+            return np.zeros(asked.shape, dtype=np.float32)
+        place = np.searchsorted(cells, asked).clip(max=cells.size - 1)
+        return np.where(cells[place] == asked, self.weights[at[place]], np.float32(0))
 
     def dense(self) -> Array:
         """(N + 1, N + 1) with zeros where nothing is kept."""

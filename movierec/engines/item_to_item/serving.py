@@ -78,14 +78,8 @@ class TableEngine(ScoringEngine):
 
     def explain(self, history: History, items: Sequence[int]) -> list[Reason]:
         """For each item the films without which its score would be lower, by how much: exact, from the table."""
-        heard, falls = self.falls(history, items)
-        reasons = []
-        for fall in falls.T:  # (T,)
-            order = np.argsort(-fall, kind="stable")[:NAMED]
-            least = max(ROUNDING, FAINT * fall[order[0]]) if order.size else 0
-            because = [(int(heard[t]), float(fall[t])) for t in order if fall[t] > least]
-            reasons.append(Reason(self.phrase if because else POPULAR, tuple(because)))
-        return reasons
+        found = strongest(*self.falls(history, items))
+        return [Reason(self.phrase if because else POPULAR, because) for because in found]
 
     def falls(self, history: History, items: Sequence[int]) -> tuple[Ints, npt.NDArray[np.float64]]:
         """The films that count (T,), newest first, and by how much each item's score falls without each, (T, K).
@@ -133,6 +127,17 @@ class TableEngine(ScoringEngine):
         if self._table is None:
             raise NotFitted("This engine has not been trained yet.")
         return self._table
+
+
+def strongest(heard: Ints, falls: npt.NDArray[np.float64]) -> list[tuple[tuple[int, float], ...]]:
+    """For each item (film, fall) of the films (T,) without which it falls (T, K), the NAMED strongest, best first."""
+    if not heard.size:
+        return [()] * falls.shape[1]
+    order = np.argsort(-falls, axis=0, kind="stable")[:NAMED]  # (n, K)
+    told = np.take_along_axis(falls, order, axis=0)
+    many = (told > np.maximum(ROUNDING, FAINT * told[0])).sum(axis=0)  # (K,)
+    columns = zip(many.tolist(), heard[order].T.tolist(), told.T.tolist(), strict=True)
+    return [tuple(zip(films[:count], falls[:count], strict=True)) for count, films, falls in columns]
 
 
 def fading(films: int, memory: float) -> npt.NDArray[np.float64]:

@@ -16,7 +16,7 @@ from movierec.dataset import Dataset, History, ItemIndex
 from movierec.engines.base import Reason, Report
 from movierec.engines.item_to_item import ease, transitions
 from movierec.engines.item_to_item.rows import Table, Tick, percent
-from movierec.engines.item_to_item.serving import TableEngine, fading
+from movierec.engines.item_to_item.serving import POPULAR, ROUNDING, TableEngine, fading, strongest
 
 EASE_SHARE = 0.15
 WINDOW, DECAY, LAST = 10, 0.8, 10  # of transitions
@@ -84,14 +84,15 @@ class Retriever:
     def explain(self, history: History, items: Sequence[int]) -> list[Reason]:
         """The films of the history that speak for each item: what both tables lose without them."""
         share = EASE_SHARE / _spread(self.together.scores([history])[0])
+        soon, near = self.following.falls(history, items)
+        heard, falls = self.together.falls(history, items)  # of the same films, newest first, and of older ones
+        falls *= share
+        falls[: soon.size] += near
+        follows = (near > ROUNDING).any(axis=0)  # (K,)
         reasons = []
-        pairs = zip(self.following.explain(history, items), self.together.explain(history, items), strict=True)
-        for near, wide in pairs:
-            falls = dict(near.because)
-            for item, fall in wide.because:
-                falls[item] = falls.get(item, 0.0) + share * fall
-            because = tuple(sorted(falls.items(), key=lambda pair: -pair[1]))
-            reasons.append(Reason(near.why if near.because else wide.why, because))
+        for because, soon_after in zip(strongest(heard, falls), follows, strict=True):
+            phrase = self.following.phrase if soon_after else self.together.phrase
+            reasons.append(Reason(phrase if because else POPULAR, because))
         return reasons
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
@@ -108,4 +109,5 @@ class Retriever:
 
 def _spread(row: npt.NDArray[np.float32]) -> float:
     """The standard deviation of a row of scores without padding; 1 where all are the same."""
-    return float(row[1:].std()) or 1.0
+    apart = row[1:] - row[1:].mean()
+    return float(np.sqrt(apart @ apart / apart.size)) or 1.0

@@ -30,7 +30,7 @@ from movierec.engines.nets import features as tables
 from movierec.engines.nets import influence, steps
 from movierec.engines.nets.features import Features
 from movierec.engines.nets.influence import Scoring
-from movierec.engines.nets.serving import Scorer, open_graph
+from movierec.engines.nets.serving import Opened, Scorer, open_graph
 
 if TYPE_CHECKING:
     from movierec.engines.nets.body import SequenceNet, Start
@@ -130,6 +130,14 @@ class SequenceEngine(ScoringEngine):
                 mk, ez = self._features.rows(history.known().items)
                 table[row] += gates[row, 0] * mk + gates[row, 1] * ez
         return table
+
+    def states(self, histories: Sequence[History]) -> list[npt.NDArray[np.float32]]:
+        """(T, C) for each history with a known film: what the net holds after each of its known films."""
+        if not isinstance(self._score, Opened):
+            raise NotFitted("This engine has not been trained yet.")
+        lengths = [len(history.known()) for history in histories]
+        held = self._score.states(steps.of_histories(histories, max(lengths)))  # (B, T, C)
+        return [rows[len(rows) - length :] for rows, length in zip(held, lengths, strict=True)]
 
     def why(self, history: History) -> str:
         """What the list was made from."""

@@ -25,7 +25,7 @@ TOLERANCE = 1e-4
 
 
 def to_onnx(net: SequenceNet) -> bytes:
-    """The graph `steps (B, T, 3) int64 -> scores (B, N + 1), gates (B, 2 or 0)`, as bytes."""
+    """The graph `steps (B, T, 3) int64 -> scores (B, N + 1), gates (B, 2 or 0), states (B, T, C)`, as bytes."""
     graph = Graph()
     table = graph.put(net.table)  # (N + 1, C), shared by the look-up and the output
     items = graph.column("steps", 0)  # (B, T)
@@ -38,7 +38,8 @@ def to_onnx(net: SequenceNet) -> bytes:
     x = graph.add("Mul", x, real)
     for block in net.blocks:
         x = cast(Block, block).write(graph, x, real)
-    x = graph.norm(graph.add("Gather", x, graph.put(-1, np.int64), axis=1), net.norm)  # (B, C)
+    graph.norm(x, net.norm, output="states")  # (B, T, C)
+    x = graph.add("Gather", "states", graph.put(-1, np.int64), axis=1)  # (B, C)
     graph.add("Gemm", x, table, graph.put(net.bias), transB=1, output="scores")  # (B, N + 1)
     graph.add("Gemm", x, graph.put(net.gate_weight), graph.put(net.gate_bias), transB=1, output="gates")
     return _model(graph, net)
@@ -48,6 +49,7 @@ def _model(graph: Graph, net: SequenceNet) -> bytes:
     steps = helper.make_tensor_value_info("steps", TensorProto.INT64, ["B", "T", WIDTH])
     widths = (("scores", len(net.bias)), ("gates", len(net.gate_bias)))
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", width]) for name, width in widths]
+    outputs.append(helper.make_tensor_value_info("states", TensorProto.FLOAT, ["B", "T", net.table.shape[1]]))
     proto = helper.make_graph(graph.nodes, "sequence", [steps], outputs, graph.weights)
     opsets = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(proto, opset_imports=opsets, ir_version=IR_VERSION, producer_name="movierec")

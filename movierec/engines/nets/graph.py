@@ -34,10 +34,10 @@ class Graph:
         self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
         return name
 
-    def norm(self, x: str, norm: torch.nn.Module) -> str:
+    def norm(self, x: str, norm: torch.nn.Module, output: str = "") -> str:
         """LayerNorm over the last axis."""
         weights = [self.put(weight) for weight in (norm.weight, norm.bias) if weight is not None]
-        return self.add("LayerNormalization", x, *weights, axis=-1, epsilon=norm.eps)
+        return self.add("LayerNormalization", x, *weights, output=output, axis=-1, epsilon=norm.eps)
 
     def linear(self, x: str, weight: torch.Tensor, bias: torch.Tensor | None = None) -> str:
         """x weight^T + bias over the last axis."""

@@ -50,7 +50,8 @@ def effects(scoring: Scoring, history: History, items: Sequence[int]) -> tuple[I
         table[1] = scoring.prior[wanted]
     highest = table.max(axis=1, keepdims=True)
     chance = table - highest - np.log(np.exp(table - highest).sum(axis=1, keepdims=True))
-    falls = np.where(table[0] > table[1:], chance[0] - chance[1:], 0)[:, place[: len(items)]]
+    fallen = (table[0] > table[1:]) | (len(known) == 1)  # what an unknown viewer gets is scored on another scale
+    falls = np.where(fallen, chance[0] - chance[1:], 0)[:, place[: len(items)]]
     return known.items[::-1][:many].astype(np.int64), np.maximum(falls, 0).astype(np.float32)
 
 

@@ -16,6 +16,7 @@ from movierec.engines.item_to_item.rows import Tick, blocks, silent
 
 WINDOW, DECAY = 10, 0.85
 PANEL = 4_000_000  # products of numbers between two ticks: some tens of milliseconds
+ROWS = 8_192  # of a panel: some tens of milliseconds
 ROUNDS = 4  # of subspace iteration
 Array = npt.NDArray[np.float32]
 
@@ -70,9 +71,20 @@ def _left_vectors(
     width = min(matrix.shape[0], rank + 16)
     basis = random.normal(size=(matrix.shape[0], width))
     for _ in range(ROUNDS + 1):
-        basis = np.linalg.qr(_product(matrix, basis, tick))[0]
+        basis = _orthonormal(_product(matrix, basis, tick), tick)
     left, values, _ = np.linalg.svd(_product(matrix, basis, tick).T @ basis)
     return (basis @ left)[:, :rank] * np.sqrt(values[:rank])
+
+
+def _orthonormal(table: npt.NDArray[np.float64], tick: Tick) -> npt.NDArray[np.float64]:
+    """Q of a tall table, by QR of its panels and of their R on top of each other."""
+    parts = []
+    for rows in np.array_split(table, -(-len(table) // ROWS)):
+        parts.append(np.linalg.qr(rows))
+        tick(0.8)
+    corners = np.linalg.qr(np.concatenate([r for _, r in parts]))[0]
+    turns = np.split(corners, np.cumsum([len(r) for _, r in parts])[:-1])
+    return np.concatenate([q @ turn for (q, _), turn in zip(parts, turns, strict=True)])
 
 
 def _product(matrix: sparse.csr_array, basis: npt.NDArray[np.float64], tick: Tick) -> npt.NDArray[np.float64]:
