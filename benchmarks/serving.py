@@ -85,7 +85,8 @@ def random_net(slug: str, data: Dataset, features: bool) -> tuple[Any, Any]:
     net = engine.net(Start(table, torch.from_numpy(prior), features, knobs.gaps, knobs.ratings, generator))
     arrays = {"onnx": np.frombuffer(to_onnx(net), dtype=np.uint8), "prior": prior}
     if features:
-        arrays |= crossfit.table(data, knobs.ease_regularisation, lambda share: None).arrays()
+        exact = not knobs.sampled_for(data.n_items)
+        arrays |= crossfit.table(data, knobs.ease_regularisation, exact, lambda share: None).arrays()
     engine.restore(arrays, data.index)
     return engine, net
 

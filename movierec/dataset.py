@@ -266,7 +266,7 @@ class Holdout:
     `test_history` is what a viewer had seen when the test targets came (train + validation).
     """
 
-    split: str  # "loo", later "time" and "ratio"; protocols of one split share it
+    split: str  # "loo", "time" or "ratio"; protocols of one split share it
     train: Dataset
     validation: Targets
     test_history: Dataset

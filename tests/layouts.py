@@ -35,6 +35,7 @@ LINKS = """movieId,imdbId,tmdbId\r
 2,0112682,\r
 9,10366206,555\r
 """
+TAGS = "userId,movieId,tag,timestamp\r\n"
 CSV = {"movies.csv": MOVIES, "ratings.csv": RATINGS, "links.csv": LINKS, "README.txt": "read me\n"}
 
 DAT = {

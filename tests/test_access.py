@@ -62,11 +62,13 @@ def address(site, rule: Rule, who: str) -> str:
         "view_id": site.views.get(site.ids.get(who), site.views[site.ids["user"]]),
         "user_id": site.spare,
         "run_id": 1,
+        "number": 1,
         "engine": "popularity",
         "browser_id": "0" * 16,
         "filename": "mark.svg",
         "version": posters.VERSION,
         "place": 1,
+        "kind": "csv",
     }
     missing = rule.arguments - set(given)
     assert not missing, f"{rule.endpoint}: say in tests/test_access.py what {missing} may be"

@@ -32,10 +32,10 @@ def compared(app: Flask, *run_ids: int, **how: object) -> comparison.Comparison:
 
 
 def test_each_run_with_its_interval_and_each_pair_with_its_verdict(trainable: Flask) -> None:
-    runs = [trained(trainable, "quick"), trained(trainable, "popularity", minimum_events=0), trained(trainable)]
+    runs = [trained(trainable, "quick"), trained(trainable, "transitions"), trained(trainable)]
     found = compared(trainable, *runs, runs[0])  # named twice, shown once
     assert [side.run for side in found.sides] == runs
-    assert [side.name for side in found.sides] == ["quick #1", "popularity #2", "quick #3"]
+    assert [side.name for side in found.sides] == ["quick #1", "transitions #2", "quick #3"]
     assert all(side.n == VIEWERS and side.low <= side.mean <= side.high for side in found.sides)
     with trainable.app_context():
         stored = [row for row in metric_rows(1) if (row.protocol, row.segment, row.metric, row.k) == SHOWN]
@@ -47,10 +47,11 @@ def test_each_run_with_its_interval_and_each_pair_with_its_verdict(trainable: Fl
     assert (same.difference, same.words, same.clear, same.needed) == (0, "no clear difference", False, None)
     assert same.advice == f"On average over {VIEWERS} viewers the two are equal."
     assert found.between(1, 4711) is None
-    # the twins tie at p = 1, so the other two pairs carry the correction
+    # the twins tie at p = 1, the other two pairs mirror each other: p, p and 1 are 3 p, 3 p and 1 by Holm
     other = found.between(1, 2)
     assert other.difference == pytest.approx(found.sides[0].mean - found.sides[1].mean)
-    assert other.corrected >= other.p
+    assert other.p < 1
+    assert [v.corrected for v in found.verdicts] == pytest.approx([min(1, 3 * other.p), 1, min(1, 3 * other.p)])
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,8 @@ def film(movie_id: int, title: str, year: int | None, genres: str = "", about: s
     people = {name: more.pop(name, "").split(";") if name in more else [] for name in ("directors", "actors")}
     return Film(
         movie_id, [title, *more.pop("others", [])], year, genres.split(), **people,
-        countries=more.pop("countries", []), keywords=more.pop("keywords", []), runtime=more.pop("runtime", None), overview=about or None,
-        rank=more.pop("rank", movie_id),
+        countries=more.pop("countries", []), keywords=more.pop("keywords", []), runtime=more.pop("runtime", None),
+        overview=about or None, rank=more.pop("rank", movie_id),
     )  # fmt: skip
 
 
@@ -87,6 +87,24 @@ def test_weights_are_tf_idf_within_a_field_and_fields_have_their_share() -> None
     assert index.likeness(wanted)[1] == pytest.approx(by_hand, rel=1e-5)
 
 
+def test_keywords_are_words_of_a_field_of_their_own() -> None:
+    index = build([film(1, "A", 2000, keywords=["time travel", "dark comedy"]), film(2, "B", 2000, "Comedy", "travel")])
+    found = {bytes(index.terms[term]).decode(): weight for term, weight in index.vector(0).items()}
+    idf = {"travel": 1, "dark": math.log(3 / 2) + 1, "comedy": math.log(3 / 2) + 1}
+    length = math.hypot(*idf.values())
+    assert found == pytest.approx(
+        {word: math.sqrt(WEIGHTS["keyword"]) * idf[word] / length for word in idf}, rel=1e-5
+    )  # "time" is a word that says nothing, and no genre is made of a tag
+
+
+def test_a_wish_finds_keywords_and_can_forbid_them() -> None:
+    index = build([film(1, "One", 2000, "Drama", keywords=["zombies"]), film(2, "Two", 2000, "Drama"),
+                   film(3, "Three", 2000, "Drama", keywords=["violence"])])  # fmt: skip
+    assert wished(index, "a zombie film") == [1]
+    assert wished(index, "drama, no zombies") == [2, 3]
+    assert wished(index, "drama, nothing violent") == [1, 2]
+
+
 def test_fields_weigh_one_in_all() -> None:
     assert sum(WEIGHTS.values()) == pytest.approx(1)
 
@@ -105,6 +123,7 @@ def test_words_are_folded_stemmed_and_the_empty_ones_left_out() -> None:
     assert list(terms("The Families' Élan, a film of 7 aliens")) == [
         ("family", "families"), ("elan", "elan"), ("alien", "aliens")]  # fmt: skip
     assert [stem(word) for word in ("glass", "bus", "cats", "is", "parties")] == ["glass", "bus", "cat", "is", "party"]
+    assert stem("zombies") == stem("zombie")
 
 
 @pytest.mark.parametrize("catalogue", [[], [film(1, "Blank", None)], [film(1, "!!!", 1999)]])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from kit import NOON, dump
-from layouts import CSV, DAT, K100, MOVIES, metadata, written
+from layouts import CSV, DAT, K100, MOVIES, TAGS, metadata, written
 from sqlalchemy import func, select
 from test_metadata import TOY
 
@@ -133,6 +133,24 @@ def test_enriching_adds_facts_and_a_new_import_keeps_them(tiny: Path, tmp_path: 
     film = db.session.get(Movie, 1)
     assert film is not None
     assert (film.runtime, film.countries) == (81, ["USA"])
+
+
+def test_enriching_adds_keywords_where_a_film_has_none(app_context: Flask, tmp_path: Path) -> None:
+    tagged = written(tmp_path / "tagged", CSV | {"tags.csv": TAGS + "1,1,politics,5\r\n"})
+    importing.import_source(tagged)
+    path = written(
+        tmp_path / "meta",
+        {
+            "movies_metadata.csv": metadata(
+                TOY | {"id": "9087", "imdb_id": "tt0112346"}, {"id": "1", "imdb_id": "tt0112682", "title": "City"}
+            ),
+            "keywords.csv": "id,keywords\n9087,\"[{'id': 1, 'name': 'love'}]\"\n1,\"[{'id': 2, 'name': 'Dream'}]\"\n",
+        },
+    )
+    importing.enrich(path)
+    importing.import_source(tagged)
+    keywords = dict(db.session.execute(select(Movie.id, Movie.keywords).where(Movie.id < 3)).all())
+    assert keywords == {1: ["politics"], 2: ["dream"]}
 
 
 def test_enriching_again_writes_nothing(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -286,7 +286,7 @@ def test_a_costly_engine_is_judged_on_a_sample_that_says_so():
     engine = Costly(by_number(12))
     card = harness.evaluate(engine, many)
     assert engine.asked[0] == 4
-    assert sum(engine.asked) == 4 + 1 + 4  # asked once; timed: one to warm up, then no more than there are
+    assert sum(engine.asked) == 4 + 1 + 10  # asked once; timed: one to warm up, then ten
     assert (card.sample, card.whole, card.names()) == (4, "sample:4", ["sample:4"])
     rows = card.measures()
     assert {row.segment for row in rows if row.protocol == "loo-full"} == {"sample:4"}
@@ -297,6 +297,16 @@ def test_a_costly_engine_is_judged_on_a_sample_that_says_so():
     engine.asked.clear()
     harness.validator(many)(engine)
     assert engine.asked == [4]
+
+
+def test_a_costly_engine_is_not_timed_on_answers_that_it_may_have_kept():
+    heard = []
+    many = holdout(*[[i + 1, i + 2, i + 3] for i in range(30)], n_items=40)
+    engine = Costly(lambda history: heard.append(history.items.tolist()) or np.zeros(41))
+    assert harness.evaluate(engine, many).latency_ms.size == 10
+    assert len({tuple(items) for items in heard}) == len(heard) == 4 + 1 + 10  # nobody twice, the warming up included
+    few = harness.evaluate(Costly(by_number(12)), SMALL)
+    assert few.latency_ms.size == 0  # everybody was asked already
 
 
 def test_a_sample_meets_the_candidates_of_the_whole():

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from flask import Flask, current_app
-from layouts import CSV, DAT, DATASETS, MOVIES, RATINGS, needs_datasets, written, zipped
+from layouts import CSV, DAT, DATASETS, MOVIES, RATINGS, TAGS, needs_datasets, written, zipped
 from sqlalchemy import event, func, select
 
 from movierec.config import ROOT
@@ -91,6 +91,20 @@ def test_films_are_found_by_search_at_once(tiny: Path) -> None:
     assert (film.title, film.sort_title, film.other_titles) == (
         "The City of Lost Children", "city of lost children", ["La Cité des enfants perdus"],
     )  # fmt: skip
+
+
+def test_tags_become_keywords_and_odd_rows_are_listed(app_context: Flask, tmp_path: Path) -> None:
+    tags = TAGS + "1,1,White House,5\r\n2,1,<script>alert(1)</script>,6\r\n1,x,funny,7\r\n1,3,no,time,8\r\n"
+    path = written(tmp_path / "tagged", CSV | {"tags.csv": tags})
+    report = importing.import_source(path)
+    assert [(reject.file, reject.line) for reject in report.rejects] == [("tags.csv", 4), ("tags.csv", 5)]
+    assert "tags.csv,4,film 'x' is not a number" in report.report.read_text()
+    keywords = dict(db.session.execute(select(Movie.id, Movie.keywords)).all())
+    assert keywords == {1: ["script alert 1 script", "white house"], 2: [], 3: [], 7: [], 9: []}
+    films, _ = written_rows(lambda: importing.import_source(path))
+    assert films == {}
+    importing.import_source(written(tmp_path / "plain", CSV))  # knows no tags: what was known stays
+    assert db.session.scalar(select(Movie.keywords).where(Movie.id == 1)) == keywords[1]
 
 
 def test_the_same_again_changes_nothing(tiny: Path) -> None:
@@ -185,6 +199,9 @@ def test_no_transaction_is_open_while_files_are_read(
         ("movies.csv", "\n".join(",".join(["x"] * 10_000) for _ in range(3)) + "\n"),
         ("movies.csv", "movieId,title,genres\n1,\0,Drama\n"),
         ("links.csv", "1,2,3\n"),
+        ("tags.csv", "1,2,3,4\n"),
+        ("tags.csv", "userId,movieId,tag,timestamp\n1,1,\"never closed,5\n"),
+        ("tags.csv", "userId,movieId,tag,timestamp\n1,1,cut o"),
     ],
 )  # fmt: skip
 def test_hostile_files_are_refused_in_a_sentence_and_change_nothing(

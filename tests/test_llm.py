@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -15,12 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny import MOVIES, Ear, chain
 
-from movierec.dataset import History
+from movierec.dataset import History, ItemIndex
 from movierec.engines import registry
+from movierec.engines.item_to_item.serving import FAINT
 from movierec.engines.language import prompt
 from movierec.engines.language.answer import MOST, Named, parse, plain
 from movierec.engines.language.choosing import SHORTLIST, choose
 from movierec.engines.language.prompt import REASON
+from movierec.engines.language.retriever import EASE_SHARE, KEPT
 from movierec.engines.language.world import Ask, FilmFacts, Message, Reply, Silence
 from movierec.engines.llm import FILLED, Llm
 from movierec.services.llm import stub
@@ -199,6 +202,13 @@ def test_content_neighbours_have_their_place_on_a_full_shortlist() -> None:
     assert {film["id"] for film in told(world.asked[1])["shortlist"]} >= {600, 590}
 
 
+def test_what_was_watched_is_neither_offered_nor_chosen() -> None:
+    world = Scripted(lambda data: answer(7, 8, 9))
+    choice = choose(world, [7, 8, 9, 7], [(8, 4.0), (7, None)], Ask())
+    assert [film["id"] for film in told(world.asked[0])["shortlist"]] == [9]
+    assert [one.movie_id for one in choice.named] == [9]
+
+
 def test_the_key_changes_with_history_wish_and_shortlist_and_with_nothing_else() -> None:
     world = Scripted(lambda data: answer(data["shortlist"][0]["id"]))
     engine = connected(world)
@@ -356,6 +366,14 @@ def test_a_long_reason_ends_at_a_word() -> None:
     assert text.endswith("word…")
 
 
+@pytest.mark.parametrize("text", ["a.", "a", "a.b", "[", "a:", "<", "a@"])
+def test_the_worst_answer_is_read_at_once(text: str) -> None:
+    long = answer(*range(1, 32), reason=text * (2000 // len(text)))
+    begun = time.process_time()
+    assert [one.movie_id for one in parse(long, range(1, 100))] == list(range(1, 32))
+    assert time.process_time() - begun < 0.4
+
+
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(st.text(max_size=700))
 def test_any_reason_is_plain(text: str) -> None:
@@ -416,6 +434,55 @@ def test_the_demo_model_speaks_of_itself_and_takes_the_shortlist_as_it_comes() -
     assert (talked.demo, talked.model, talked.chosen) == (True, "demo model", 12)
     assert [pick.item for pick in talked.picks] == [pick.item for pick in engine.quick(HISTORY, 20)]
     assert all("emo model" in pick.why for pick in talked.picks[:12])
+
+
+def full_table(films: int, kept: int) -> dict[str, Any]:
+    """The state of a table with so many weights a film."""
+    random = np.random.default_rng(1)
+    columns = 1 + np.arange(kept) * (films // kept) + np.arange(films)[:, None] % (films // kept)
+    fame = random.random(films + 1).astype(np.float32)
+    return {
+        "indptr": np.concatenate([[0, 0], np.cumsum(np.full(films, kept))]),
+        "columns": columns.ravel().astype(np.int32),
+        "weights": random.random(films * kept).astype(np.float32),
+        "shares": np.full(films + 1, 1e-3, dtype=np.float32),
+        "popularity": fame / fame.sum(),
+    }
+
+
+def test_an_explanation_costs_at_most_three_quick_lists() -> None:
+    engine, films = Llm(), 10_000
+    table = full_table(films, KEPT)
+    arrays = {f"{part}_{name}": array for part in ("following", "together") for name, array in table.items()}
+    engine.restore(arrays, ItemIndex(np.arange(films)))
+    history = History.of(1 + np.random.default_rng(2).permutation(films)[:200])
+    items = [pick.item for pick in engine.quick(history, 20)]
+    acts: list[Callable[[], object]] = [lambda: engine.quick(history, 20), lambda: engine.explain(history, items)]
+    took: list[list[int]] = [[], []]
+    for _ in range(40):
+        for act, mine in zip(acts, took, strict=True):
+            begun = time.process_time_ns()
+            act()
+            mine.append(time.process_time_ns() - begun)
+    assert np.median(took[1]) <= 3 * np.median(took[0])
+
+
+def test_an_effect_is_the_fall_of_the_retrievers_own_score() -> None:
+    retriever = connected(None)._retriever
+    assert retriever is not None
+    items = list(range(1, MOVIES + 1))
+    share = EASE_SHARE / retriever.together.scores([HISTORY])[0, 1:].std()
+    told = retriever.explain(HISTORY, items)
+    assert any(reason.because for reason in told)
+    for gone in HISTORY.items:
+        left = History.of(HISTORY.items[HISTORY.items != gone])
+        near, wide = (part.scores([HISTORY, left]) for part in (retriever.following, retriever.together))
+        fall = near[0] - near[1] + share * (wide[0] - wide[1])
+        for item, reason in zip(items, told, strict=True):
+            effect = dict(reason.because).get(int(gone), 0.0)
+            faint = FAINT * reason.because[0][1] if reason.because else 0.0
+            assert effect == pytest.approx(max(fall[item], 0), abs=faint + 1e-5)
+    assert [reason.because for reason in retriever.explain(History.of([]), items)] == [()] * MOVIES
 
 
 def test_reasons_name_films_without_which_the_pick_falls() -> None:

@@ -46,6 +46,16 @@ def test_where_the_two_ids_disagree_it_is_listed(tmp_path: Path) -> None:
     assert "its title is used" in reasons[6]
 
 
+def test_keywords_come_by_the_tmdb_id_where_they_lie_beside(tmp_path: Path) -> None:
+    told = (
+        "id,keywords\n862,\"[{'id': 931, 'name': 'jealousy'}, {'id': 4290, 'name': \"\"Boy's Toy\"\"}]\"\n2,[]\n"
+        "6,__import__('os').abort()\n"
+    )
+    source, movies, _ = read(written(tmp_path / "set", SMALL | {"keywords.csv": told}))
+    assert [movies[at].keywords for at in (1, 862, 5)] == [("jealousy", "boys toy"), (), ()]
+    assert ("keywords.csv", 4) in [(reject.file, reject.line) for reject in source.rejects]
+
+
 def test_the_full_files_serve_where_there_are_no_small_ones(tmp_path: Path) -> None:
     full = {"links.csv": LINKS, "ratings.csv": RATINGS, "movies_metadata.csv": META}
     source, movies, _ = read(written(tmp_path / "set", full))

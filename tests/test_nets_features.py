@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -39,20 +41,22 @@ def test_both_features_by_hand() -> None:
 
     rows = Rows.of(sparse.csr_array(dense))
     shares, popularity = np.float32([0, 0.1, 0.2, 0.4]), np.float32([0, 0.5, 0.25, 0.25])
-    made = Features.of(rows, shares, popularity, rows)
-    mk, ez = made.rows(np.array([1, 2]))
+    mk, ez = Features.of(rows, shares, popularity, rows, True).rows(np.array([1, 2]))
     wanted = 1.0 * (dense[2] + 0.2 * popularity) + 0.8 * (dense[1] + 0.1 * popularity)
     assert mk[1:] == pytest.approx(np.log(wanted[1:]), rel=1e-5)
     fade = np.exp(-0.1)
+    wanted = (dense[2] + fade * dense[1])[1:]
+    assert ez[1:] == pytest.approx(wanted / np.sqrt((wanted**2).mean()), rel=1e-5)
+    (_, estimated) = Features.of(rows, shares, popularity, rows, False).rows(np.array([1, 2]))
     rms = np.sqrt((0.25**2 + fade**2 * (0.5**2 + 0.125**2)) / 3)
-    assert ez[1:] == pytest.approx((dense[2] + fade * dense[1])[1:] / rms, rel=1e-5)
+    assert estimated[1:] == pytest.approx(wanted / rms, rel=1e-5)
 
 
 @pytest.mark.parametrize("dense", [True, False])
 def test_what_training_sees_is_what_serving_sees(dense: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(context, "DENSE_BYTES", 1 << 30 if dense else 0)
     data = chain(viewers=30, length=59)
-    tables = list(crossfit.cross_fitted(data, 3, 50.0, silent))
+    tables = list(crossfit.cross_fitted(data, 3, 50.0, True, silent))
     events = some_positions(data, 1, 3)
     behind = context.Context(data, tables, 3, torch.float32).at(events, 1)
     mk, ez = torch.empty(2, len(events), data.n_items)
@@ -73,7 +77,8 @@ def test_what_training_sees_is_what_serving_sees(dense: bool, monkeypatch: pytes
         assert ez[row].numpy() == pytest.approx(wanted[1][1:], abs=1e-4)
         assert set(np.flatnonzero(logits[row] < 0) + 1) == set(before)
         if row < 64:
-            assert few[:, row].numpy() == pytest.approx(np.stack(wanted)[:, drawn], abs=1e-4)
+            estimated = replace(tables[1], exact=False).rows(before)
+            assert few[:, row].numpy() == pytest.approx(np.stack(estimated)[:, drawn], abs=1e-4)
             assert set(drawn[masked[row].numpy() < 0]) == set(before) & set(drawn)
 
 
@@ -84,7 +89,7 @@ def test_no_fold_knows_its_own_viewers() -> None:
     mine = slice(data.offsets[6], data.offsets[7])
     items[mine] = (items[mine] + 30) % data.n_items + 1
     other = Dataset(data.index, data.viewer_ids, data.offsets, items, data.times, data.ratings)
-    one, two = (list(crossfit.cross_fitted(made, FOLDS, 50.0, silent)) for made in (data, other))
+    one, two = (list(crossfit.cross_fitted(made, FOLDS, 50.0, True, silent)) for made in (data, other))
     fold = crossfit.fold_of(data, FOLDS)[6]
     same = [
         all((a == b).all() for a, b in zip(x.arrays().values(), y.arrays().values(), strict=True))
@@ -123,8 +128,8 @@ def test_leaving_out_only_the_own_count_would_tell_the_answer() -> None:
 
 
 def test_the_state_of_features_comes_back() -> None:
-    made = crossfit.table(chain(), 50.0, silent)
-    again = Features.from_arrays(made.arrays(), made.n_items)
+    made = crossfit.table(chain(), 50.0, True, silent)
+    again = Features.from_arrays(made.arrays(), made.n_items, True)
     for a, b in zip(made.rows(np.array([3, 9])), again.rows(np.array([3, 9])), strict=True):
         assert (a == b).all()
 

@@ -307,7 +307,7 @@ def test_a_graph_with_gates_wants_its_tables_and_one_without_wants_none() -> Non
 
 @pytest.mark.parametrize("features", [True, False])
 def test_without_the_strongest_film_the_pick_falls(features: bool) -> None:
-    data = chain()
+    data = chain(viewers=120)
     made = default_engine(data, features=features)
     made.fit(data, Ear())
     ranks = []

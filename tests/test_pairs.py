@@ -1,4 +1,4 @@
-"""Scorecards against each other: the same questions, in pairs, all pairs corrected together."""
+"""Scorecards against each other: the same questions, viewer by viewer."""
 
 import numpy as np
 import pytest
@@ -34,16 +34,10 @@ def test_two_runs_are_compared_viewer_by_viewer():
     assert harness.compare(a, a, "mrr", 10).words == "no clear difference"
 
 
-def test_every_pair_gets_a_verdict_corrected_for_all():
-    found = pairs.compare_all(cards(0.9, 0.5, 0.48), "hr", 10)
-    assert [(pair.a, pair.b) for pair in found] == [(0, 1), (0, 2), (1, 2)]
-    assert [pair.verdict.words for pair in found] == ["better", "better", "no clear difference"]
-    own = [pair.verdict.p for pair in found]
-    assert found[2].verdict.corrected == own[2]
-    smallest, middle = sorted(own[:2])
-    assert sorted(pair.verdict.corrected for pair in found[:2]) == pytest.approx(
-        sorted([3 * smallest, max(3 * smallest, 2 * middle)])
-    )
+def test_the_better_one_is_found_either_way_and_near_ones_are_not_told_apart():
+    best, middle, near = cards(0.9, 0.5, 0.48)
+    words = [pairs.compare(a, b, "hr", 10).words for a, b in ((best, middle), (middle, best), (middle, near))]
+    assert words == ["better", "worse", "no clear difference"]
 
 
 def test_one_segment_can_be_compared():

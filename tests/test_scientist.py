@@ -196,6 +196,21 @@ def test_a_run_that_moves_asks_for_itself_and_one_that_ended_does_not(sam: Brows
     assert "every 1s" not in sam.fragment("/lab/progress").text
 
 
+def test_who_waits_is_told_its_place_and_who_trains_what_it_needs(sam: Browser, trainable: Flask) -> None:
+    for _ in range(2):
+        trained(trainable)
+    vital = {"cpu_share": 0.71, "memory": 412_000_000, "phase": "training", "step": 3, "total": 9}
+    waiting(trainable, state="running", attempt_id="a", heartbeat_at=now(), started_at=now(), **vital)
+    second = waiting(trainable, "slow")
+    running = said(sam.get("/lab"))
+    assert "71 % CPU, 412 MB" in running
+    assert "left, by 2 earlier runs" in running
+    page = said(sam.get(f"/lab/runs/{second}"))
+    assert re.search(r"Waits behind 1 other; starts in about \d+ s\.", page)
+    assert "either takes it out of the queue" in page
+    assert "Waits behind 2 others" in said(sam.get("/lab/form/popularity"))
+
+
 @pytest.mark.parametrize("url", ["/lab", "/lab/progress", "/lab/runs/1", "/lab/runs"])
 def test_looking_tells_a_silent_run_and_changes_nothing(sam: Browser, trainable: Flask, url: str) -> None:
     waiting(trainable, state="running", attempt_id="a", heartbeat_at=now().replace(year=2020))

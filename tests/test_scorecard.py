@@ -115,6 +115,8 @@ def test_bytes_that_are_no_scorecard(tmp_path):
     ("change", "said"),
     [
         ({"seed": None}, "'seed' is missing"),
+        ({"segment_bits": np.zeros((0, 1))}, "not a scorecard: .*unsigned byte"),
+        ({"seed": np.zeros(2)}, "not a scorecard: "),
         ({"bases": np.zeros(2)}, "one place a target"),
         ({"beyond.novelty": np.zeros(2)}, "one value a viewer"),
         ({"owners": np.array([0, 1, 3])}, "a target is nobody's"),

@@ -499,6 +499,7 @@ class Model:
 
     def complete(self, messages: object, **how: object) -> llm.Answer:
         self.asked += 1
+        self.messages = messages
         if isinstance(self.say, Exception):
             raise self.say
         return llm.Answer(str(self.say), "tiny", 1, 1, 0.0, 1.0)
@@ -526,6 +527,27 @@ def test_a_language_model_puts_a_wish_in_order(indexed: Browser, monkeypatch: py
     assert (answer.status_code, answer.location) == (303, "/wish?q=horror")
     assert "More of it." in indexed.get(answer.location).text
     assert model.asked == 1
+
+
+def test_the_model_is_offered_nothing_that_the_wish_speaks_against(
+    indexed: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Model(monkeypatch, PICKS % (("Why not.",) * 2))
+    indexed.submit("/movies/1200/watched")
+    indexed.submit("/wish", {"q": "science fiction, no horror"}, htmx=True)
+    sent = model.messages[1]["content"].removeprefix("<data>").removesuffix("</data>")
+    offered = json.loads(sent)["shortlist"]
+    assert offered
+    assert not [film["title"] for film in offered if "Horror" in film.get("genres", ())]
+
+
+def test_another_rating_asks_the_model_anew(indexed: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model(monkeypatch, PICKS % (("Why not.",) * 2))
+    for rating, asked in (("4", 1), (None, 1), ("2", 2)):
+        if rating is not None:
+            indexed.submit("/movies/1214/watched", {"rating": rating})
+        indexed.submit("/wish", {"q": "horror"}, htmx=True)
+        assert model.asked == asked
 
 
 def test_where_the_model_fails_the_wish_is_answered_by_content(

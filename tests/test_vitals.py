@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from training_kit import row_of, until
 
-from movierec.services import training, training_job, vitals
+from movierec.services import attempt, training, training_job, vitals
 
 
 def test_a_busy_process_shows_and_an_idle_one_does_not() -> None:
@@ -50,3 +51,14 @@ def test_a_training_leaves_its_log(trainable: Flask) -> None:
         assert said[1] == "step 1 of 2: loss 0.5"
         assert said[-2:] == ["evaluating", "saving"]
         assert [text for _, text in vitals.tail(run_id, 1)] == ["saving"]
+
+
+def test_signs_of_life_carry_what_the_process_needs(trainable: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempt, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(attempt, "BEAT_EVERY", 0.02)
+    with trainable.app_context():
+        run_id = training.request("quick", {}, enqueue=False)
+        held = attempt.claim(trainable, run_id, "a")
+    with held:
+        run = until(lambda: (row := row_of(trainable, run_id)).cpu_share is not None and row, 20, "a sign of life")
+    assert run.memory > 10_000_000

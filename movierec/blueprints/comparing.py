@@ -8,8 +8,18 @@ from flask import Blueprint, Response, flash, jsonify, request, url_for
 from flask_login import current_user
 
 from movierec.blueprints.htmx import back, moved, page, wants_fragment
-from movierec.services import exporting, measuring, run_care, run_details, run_list, side_by_side, verdicts
-from movierec.services.errors import NotFound, Refused
+from movierec.services import (
+    case,
+    data_sheet,
+    exporting,
+    measuring,
+    run_care,
+    run_details,
+    run_list,
+    side_by_side,
+    verdicts,
+)
+from movierec.services.errors import NotFound, Refused, ServiceError, Unavailable
 from movierec.services.run_list import Asked
 
 blueprint = Blueprint("comparing", __name__, url_prefix="/lab")
@@ -156,6 +166,30 @@ def _verdict_context(shown: side_by_side.Shown, found: verdicts.Told) -> dict[st
     return {"shown": shown, "asked": shown.asked, "told": found, "on_air": shown.on_air}
 
 
+@blueprint.get("/compare/case")
+def viewer() -> Response:
+    """One test viewer: `viewer` is a number; without one, the viewer for whom the runs differ most."""
+    shown, found, error = side_by_side.show(_compared()), None, None
+    text = request.args.get("viewer", "").strip()
+    try:
+        if text and not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise Refused("Give the number of a test viewer, 1 or more.")
+        found = case.case(shown, int(text) if text else None)
+    except ServiceError as problem:
+        error = problem
+    status = error.status if error else 200
+    return page(
+        "scientist/case.html",
+        "case",
+        status=status,
+        shown=shown,
+        asked=shown.asked,
+        case=found,
+        error=error,
+        viewer=text,
+    )
+
+
 @blueprint.get("/compare.<kind>")
 def export(kind: str) -> Response:
     """Everything that the comparison rests on, with all digits, as CSV or JSON."""
@@ -187,6 +221,28 @@ def _compared() -> side_by_side.Asked:
     )
 
 
+@blueprint.get("/data")
+def data() -> Response:
+    """What engines learn from. Many views are counted after the page is there: htmx asks for that part alone."""
+    sheet, portrait, trouble, waiting = data_sheet.sheet(), None, "", False
+    if sheet is not None:
+        waiting = not wants_fragment() and not data_sheet.known(sheet.snapshot)
+        try:
+            portrait = None if waiting else data_sheet.portrait(sheet.snapshot)
+        except Unavailable as error:
+            trouble = error.message
+    block = "portrait" if sheet is not None else None
+    return page("scientist/data.html", block, sheet=sheet, portrait=portrait, trouble=trouble, waiting=waiting)
+
+
+@blueprint.get("/data/rejected.csv")
+def rejected() -> Response:
+    """The rows that the last import left out, all of them."""
+    answer = Response(data_sheet.rejected_rows(), mimetype="text/csv")
+    answer.headers["Content-Disposition"] = 'attachment; filename="rejected.csv"'
+    return answer
+
+
 def _asked() -> Asked:
     """What the address asks for. Raises Refused for what can't be chosen."""
     given = request.args
@@ -195,5 +251,3 @@ def _asked() -> Asked:
     number = given.get("page", "1")
     plain = number.isascii() and number.isdigit() and len(number) < 7
     return Asked(**texts, **others, down=given.get("down", "True") != "False", page=int(number) if plain else 1)
-
-

@@ -27,6 +27,7 @@ LINKS = (
 TOGETHER = {
     "viewer.browse": "viewer.find", "diary.edit": "diary.index", "diary.confirm": "diary.index",
     "comparing.shelf": "scientist.lab", "comparing.compare": "scientist.lab", "comparing.data": "scientist.lab",
+    "comparing.viewer": "scientist.lab",
 }  # fmt: skip
 LANGUAGES = {
     "cn": "Cantonese", "cs": "Czech", "da": "Danish", "de": "German", "en": "English", "es": "Spanish", "fa": "Persian",

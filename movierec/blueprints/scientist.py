@@ -8,7 +8,7 @@ from flask import Blueprint, Response, flash, request, url_for
 from flask_login import current_user
 
 from movierec.blueprints.htmx import back, page, wants_fragment
-from movierec.services import gate, laboratory, preview, runs, series, serving, training
+from movierec.services import dashboard, gate, laboratory, preview, production, runs, series, serving, training
 from movierec.services.errors import Conflict, Refused, ServiceError
 from movierec.services.knobs import BadParams
 from movierec.services.training import AlreadyTraining
@@ -34,7 +34,15 @@ def is_silent(run: Any) -> bool:
 @blueprint.get("")
 def lab() -> Response:
     """What is on air, what is being done, and the form."""
-    return page("scientist/lab.html", bench=laboratory.bench())
+    bench = laboratory.bench()
+    return page("scientist/lab.html", bench=bench, board=dashboard.board(bench.queue))
+
+
+def _lab(status: int = 200, **context: Any) -> Response:
+    """The whole page, or the form alone where htmx asks."""
+    if not wants_fragment():
+        context["board"] = dashboard.board(context["bench"].queue)
+    return page("scientist/lab.html", "form", status=status, **context)
 
 
 @blueprint.get("/progress")
@@ -50,9 +58,7 @@ def form(engine: str) -> Response:
     """The form of one engine; `from` names a run whose settings it begins with."""
     text = request.args.get("from", "")
     like = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
-    return page(
-        "scientist/lab.html", "form", bench=laboratory.bench(engine, like) if like else laboratory.bench(engine)
-    )
+    return _lab(bench=laboratory.bench(engine, like))
 
 
 @blueprint.post("/runs")
@@ -86,9 +92,7 @@ def _form_again(engine: str, error: ServiceError, fields: dict[str, str]) -> Res
     """The form as it was sent, with what is wrong with it. An unknown engine is a plain error page."""
     if error.field == "engine" and not laboratory.knows(engine):
         raise error
-    return page(
-        "scientist/lab.html",
-        "form",
+    return _lab(
         status=error.status,
         bench=laboratory.bench(engine),
         error=error,
@@ -207,12 +211,14 @@ def look(run_id: int) -> Response:
 
 
 def _history(error: ServiceError | None, **more: Any) -> Response:
+    changes = serving.changes()
     return page(
         "scientist/on_air.html",
         "changes",
         status=error.status if error else 200,
         on_air=laboratory.on_air(),
-        changes=serving.changes(),
+        changes=changes,
+        shares=production.by_run([change.run_id for change in changes if change.run_id is not None]),
         error=error,
         **more,
     )

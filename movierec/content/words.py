@@ -28,9 +28,14 @@ STOP = frozenset(_SILENT.split())
 
 
 def stem(word: str) -> str:
-    """The word without a plural's ending: "families" -> "family", "aliens" -> "alien", "glass" stays."""
+    """The word without a plural's ending: "families" -> "family", "aliens" -> "alien", "glass" stays.
+
+    "zombie" and "zombies" meet at "zomby".
+    """
     if len(word) > 4 and word.endswith("ies"):
         return f"{word[:-3]}y"
+    if len(word) > 4 and word.endswith("ie"):
+        return f"{word[:-2]}y"
     if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
         return word[:-1]
     return word

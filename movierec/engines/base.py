@@ -116,7 +116,7 @@ class Engine(ABC):
         """Numbers of the finished runs that `use` must hand over before `fit`; none for most engines."""
         return ()
 
-    def check(self, kinds: Mapping[int, type[Engine]]) -> None:
+    def check(self, kinds: Mapping[int, type[Engine]]) -> None:  # noqa: B027  (most engines have nothing to refuse)
         """Whether these knobs can be trained here, asked before anything is loaded or queued.
 
         `kinds` are the engines of the runs that `parts` named. Raises EngineError with a sentence about the parts.

@@ -121,7 +121,7 @@ class Llm(TalkingEngine):
         report(0, 100)
         retriever.fit(data, lambda step, total, **_: report(min(step, 99 * total // 100), total))
         self._retriever, self.index = retriever, data.index
-        world, self._world = self._world, None  # thousands of viewers: the retriever alone is judged here
+        world, self._world = self._world, None  # each question costs: the retriever alone is judged here
         try:
             report(100, 100, **(validate(self) if validate is not None else {}))
         finally:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from movierec.dataset import Holdout
+from movierec.dataset import Holdout, Ints
 from movierec.engines.base import Engine, Validate
 from movierec.evaluation import beyond, metrics
 from movierec.evaluation import protocol as protocols
@@ -73,8 +73,9 @@ def evaluate(
 
     `sample` viewers are asked instead of all (default: what the engine says, `judged_on`); segments and the
     cold-start curve, which asks everybody five times more, are then left out. `seed` decides the bootstrap and which
-    `timed` viewers the latency is measured on; what is asked is the protocol's. Raises BadState where the engine
-    answers with something that is no answer.
+    `timed` viewers the latency is measured on: of a costly engine viewers who were not asked before, for it may keep
+    what it was told. What is asked is the protocol's. Raises BadState where the engine answers with something that is
+    no answer.
     """
     how, known = _protocol(protocol, holdout), films or Films()
     everybody = Asked.of(holdout.test)
@@ -99,7 +100,7 @@ def evaluate(
         segments=segments(holdout, asked, known) if sample is None else {},
         kept=_cold_start(engine, holdout, asked, curve, told.more),
         **({} if how.drawn else _beyond(given, holdout, known)),
-        latency_ms=_latencies(engine, holdout, asked, timed if sample is None else min(timed, TIMED_COSTLY), seed),
+        latency_ms=_latencies(engine, holdout, *_timed(everybody, asked, sample is None, timed, seed)),
         sample=len(asked) if len(asked) < len(everybody) else 0,
         seed=seed,
     )
@@ -161,16 +162,20 @@ def _beyond(given: Answers, holdout: Holdout, films: Films) -> dict[str, Any]:
     }
 
 
-def _latencies(engine: Engine, holdout: Holdout, asked: Asked, timed: int, seed: int) -> Values:
-    """Milliseconds of one recommendation for one viewer, over a sample of test viewers, after one unmeasured call."""
-    viewers, many = asked.viewers, min(timed, len(asked))
-    sample = np.random.default_rng(seed).choice(viewers, many, replace=False) if many else viewers[:0]
-    histories = [holdout.test_history.history(int(viewer)) for viewer in sample]
-    for history in histories[:1]:
-        engine.recommend([history], K)
+def _timed(everybody: Asked, asked: Asked, cheap: bool, timed: int, seed: int) -> tuple[Ints, Ints]:
+    """One viewer for an unmeasured call, and those who are timed; only a cheap engine may be asked the same twice."""
+    viewers = asked.viewers if cheap else np.setdiff1d(everybody.viewers, asked.viewers)
+    wanted = timed if cheap else min(timed, TIMED_COSTLY)
+    order = np.random.default_rng(seed).permutation(viewers)[: wanted + 1] if wanted else viewers[:0]
+    return order[-1:], order[:wanted] if cheap else order[:-1]
+
+
+def _latencies(engine: Engine, holdout: Holdout, warm: Ints, timed: Ints) -> Values:
+    """Milliseconds of one recommendation for each of the `timed` viewers, after one that is not measured."""
     took = []
-    for history in histories:
+    for viewer in (*warm, *timed):
+        history = holdout.test_history.history(int(viewer))
         start = time.perf_counter()
         engine.recommend([history], K)
         took.append((time.perf_counter() - start) * 1000)
-    return np.array(took, dtype=np.float64)
+    return np.array(took[len(warm) :], dtype=np.float64)

@@ -156,6 +156,8 @@ class Scorecard:
             card = cls(**facts)
         except KeyError as missing:
             raise ValueError(f"not a scorecard: {missing} is missing") from missing
+        except TypeError as fault:  # numbers of another kind, a row where one number belongs
+            raise ValueError(f"not a scorecard: {fault}") from fault
         if any(row.shape != owners.shape for row in (card.bases, *card.kept.values())):
             raise ValueError("not a scorecard: there is not one place a target")
         if any(row.shape != card.viewer_ids.shape for row in card.beyond.values()):

@@ -43,7 +43,8 @@ def expected(engine: str, events: int | None, split: str | None = None) -> Expec
     )
     if split is not None:
         query = query.where(Run.split == split)
-    took = [(ended - started).total_seconds() for started, ended in db.session.execute(query.limit(LATEST))]
+    moments = db.session.execute(query.limit(LATEST)).all()
+    took = [(ended - started).total_seconds() for started, ended in moments if started and ended]
     return Expected(median(took), min(took), max(took), len(took)) if took else None
 
 

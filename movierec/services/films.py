@@ -133,7 +133,8 @@ def swap(session: Any, plan: Plan) -> Change:
         run("DELETE FROM movies WHERE id = ?", [(movie_id,) for movie_id in gone])
     if kept:
         _keep(session, kept, len(plan.rows))
-    content.changed(session)
+    if plan.added or plan.renewed or plan.replaced or plan.left:
+        content.changed(session)
     return Change(kept=len(kept), removed=len(gone), moved=moved)
 
 

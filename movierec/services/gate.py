@@ -146,7 +146,7 @@ def candidates() -> list[Candidate]:
     """
     row = serving.on_air()
     current = runs.get(row.run_id) if row.run_id is not None else None
-    lines = _best_of_each(row.run_id)
+    lines = best_of_each(row.run_id)[:OFFERED]
     told: list[Verdict | str] = [_against(line.run, current) for line in lines]
     verdicts = [one for one in told if isinstance(one, Verdict)]
     corrected = iter(statistics.holm([one.p for one in verdicts]))
@@ -273,15 +273,16 @@ def _numbers(run: Run) -> dict[str, float | None]:
     return {row.metric: row.value for row in db.session.execute(query)}
 
 
-def _best_of_each(on_air: int | None) -> list[runs.Line]:
+def best_of_each(but: int | None) -> list[runs.Line]:
+    """The finished run of each engine with the highest NDCG@10, the best first; `but` is left out."""
     best: dict[str, runs.Line] = {}
     for line in runs.lines():
         run = line.run
-        if run.state != "done" or run.artifact is None or run.id == on_air or line.ndcg is None:
+        if run.state != "done" or run.artifact is None or run.id == but or line.ndcg is None:
             continue
         if run.engine not in best or (line.ndcg.value or 0.0) > (_value(best[run.engine])):
             best[run.engine] = line
-    return sorted(best.values(), key=_value, reverse=True)[:OFFERED]
+    return sorted(best.values(), key=_value, reverse=True)
 
 
 def _value(line: runs.Line) -> float:

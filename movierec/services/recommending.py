@@ -34,7 +34,7 @@ def slate_for(viewer_id: int, k: int = K, *, wait: bool = False) -> Slate:
     its own quick list comes, `pending` where asking again would bring the model's.
     """
     begun = perf_counter()
-    key = _key(viewer_id, k)
+    key = asked_in(viewer_id, k)
     kept = kept_slate(key, viewer_id)
     if kept is not None:
         return kept
@@ -55,14 +55,15 @@ def kept_slate(key: Hashable, viewer_id: int) -> Slate | None:
 
 def because(viewer_id: int, movie_id: int, k: int = K) -> tuple[Because, Slate] | None:
     """Why this film is on the viewer's present list; None where it isn't, or the list is not at hand."""
-    slate = desk().kept(_key(viewer_id, k))
+    slate = desk().kept(asked_in(viewer_id, k))
     if slate is None or movie_id not in slate.because:
         return None
     found = slate.because[movie_id]
     return (found, slate) if found.line else None
 
 
-def _key(viewer_id: int, k: int) -> Key:
+def asked_in(viewer_id: int, k: int) -> Key:
+    """All that a list depends on besides the question. Read it before what goes into the list, never after."""
     row = db.session.execute(
         select(
             select(Serving.version).where(Serving.id == 1).scalar_subquery(),

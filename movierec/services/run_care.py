@@ -78,7 +78,18 @@ def manifest(run_id: int) -> tuple[str, dict[str, Any]]:
         raise Refused(f"{run.engine} #{run_id} has no files: it is {run.state}.")
     row = {
         name: getattr(run, name)
-        for name in ("id", "engine", "params", "split", "state", "note", "tags", "dataset_sha256", "events", "code_version")
+        for name in (
+            "id",
+            "engine",
+            "params",
+            "split",
+            "state",
+            "note",
+            "tags",
+            "dataset_sha256",
+            "events",
+            "code_version",
+        )
     }
     root = Path(current_app.config["MODELS_DIR"])
     try:

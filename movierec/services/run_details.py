@@ -1,4 +1,4 @@
-"""What an opened row of the list tells of a run: its numbers side by side by protocol, segments, origin, what can be done."""
+"""What an opened row of the list tells of a run: its numbers by protocol, segments, origin, what can be done."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def details(run_id: int) -> Details:
     by_protocol = [{(row.metric, row.k): row for row in part.rows} for part in sheet.measured]
     keys = dict.fromkeys(key for rows in by_protocol for key in rows if key[1] in (K, None))
     numbers = [
-        Number(runs.label(next(rows[key] for rows in by_protocol if key in rows)), [rows.get(key) for rows in by_protocol])
+        Number(
+            runs.label(next(rows[key] for rows in by_protocol if key in rows)), [rows.get(key) for rows in by_protocol]
+        )
         for key in keys
     ]
     asked = {row.protocol: row for row in measuring.of_run(run_id)}
@@ -71,7 +73,9 @@ def details(run_id: int) -> Details:
 
 def _segments(run_id: int) -> dict[str, list[MetricRow]]:
     """Of the protocol that is measured first."""
-    rows = [row for row in runs.metric_rows(run_id) if row.protocol != COST and not judging.is_of_everybody(row.segment)]
+    rows = [
+        row for row in runs.metric_rows(run_id) if row.protocol != COST and not judging.is_of_everybody(row.segment)
+    ]
     found: dict[str, list[MetricRow]] = {}
     for row in rows:
         if row.protocol == rows[0].protocol and row.metric == "ndcg" and row.k == K:

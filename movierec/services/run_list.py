@@ -1,4 +1,4 @@
-"""The list of runs: filtered, searched and sorted, with the columns that a person chose; two queries for its numbers."""
+"""The list of runs: filtered, searched and sorted, with the columns that a person chose; one query for its numbers."""
 
 from __future__ import annotations
 
@@ -200,11 +200,13 @@ def chosen(person: int) -> list[Column]:
 
 
 def choose(person: int, keys: Sequence[str]) -> None:
-    """Keep these columns for this person; none of them: the usual ones again. Raises Refused for one that is not there."""
+    """Keep these columns for this person. Raises Refused for one that is not there, and for none at all."""
+    if not keys:
+        raise Refused("Choose at least one column.", field="columns")
     for key in keys:
         if key not in COLUMNS:
             raise Refused(f"There is no column {key[:40]!r}.", field="columns")
-    settings.put(_key(person), [key for key in COLUMNS if key in keys] or list(USUAL))
+    settings.put(_key(person), [key for key in COLUMNS if key in keys])
 
 
 def _key(person: int) -> str:
@@ -257,9 +259,9 @@ def _with_numbers(entries: list[Entry], wanted: Mapping[str, Column], protocol: 
         replace(
             entry,
             numbers={
-                key: row
+                key: number
                 for key, column in wanted.items()
-                if (row := found.get(entry.run.id, {}).get((column.metric, column.k))) is not None
+                if (number := found.get(entry.run.id, {}).get((column.metric, column.k))) is not None
             },
         )
         for entry in entries
@@ -275,7 +277,12 @@ def _ordered(entries: list[Entry], asked: Asked) -> list[Entry]:
     def value(entry: Entry) -> Any:
         if column.number:
             return entry.number(column.key)
-        facts = {"data": entry.run.dataset_sha256, "by": entry.by, "when": entry.run.created_at, "state": entry.run.state}
+        facts = {
+            "data": entry.run.dataset_sha256,
+            "by": entry.by,
+            "when": entry.run.created_at,
+            "state": entry.run.state,
+        }
         return facts[column.key]
 
     known = [entry for entry in entries if value(entry) is not None]

@@ -1,4 +1,4 @@
-"""What a comparison says in words: who beats whom, between whom nothing is clear, and how many viewers would settle it."""
+"""What a comparison says in words: who beats whom, between whom nothing is clear, how many viewers would settle it."""
 
 from __future__ import annotations
 
@@ -43,21 +43,18 @@ def _claims(found: Comparison, known: list[Side]) -> list[tuple[str, bool]]:
         if len(close) > 1:
             pairs = [(a, b) for place, a in enumerate(close) for b in close[place + 1 :]]
             odd = [(a, b) for a, b in pairs if _clear(found, a, b)]
-            if len(close) == len(known):
-                told = "Between these two runs" if len(known) == 2 else f"Between {joined([s.name for s in close])}"
-            else:
-                told = f"Between {joined([side.name for side in close])}"
             if odd:
                 claims += [(f"{a.name} beats {b.name} by {_size(found, a, b)}.", True) for a, b in odd]
                 claims.append((f"{best.name} is not clearly better than {joined([s.name for s in close[1:]])}.", False))
             else:
-                claims.append((f"{told} there is no clear difference.", False))
+                claims.append((f"Between {joined([s.name for s in close])} there is no clear difference.", False))
     for side in floor:
         above = known[: known.index(side)]
         if len(above) == 1:
             claims.append((f"{above[0].name} beats {side.name} by {_size(found, above[0], side)}.", True))
         else:
-            claims.append((f"{_all(len(above))} above it beat {side.name}.", True))
+            whom = "others" if len(above) == len(known) - 1 else "runs above it"
+            claims.append((f"{_all(len(above))} {whom} beat {side.name}.", True))
     return claims
 
 
@@ -81,8 +78,8 @@ def _advice(found: Comparison, known: list[Side]) -> list[str]:
     advice = [f"{told}, each met by both runs of a pair."]
     if many > 1:
         advice[0] = (
-            f"{told}, each met by all {len(found.sides)} runs, tested in pairs; corrected by Holm over the {many} pairs "
-            "of this link, so adding a run can turn a verdict."
+            f"{told}, each met by all {len(found.sides)} runs, tested in pairs; corrected by Holm over {many} pairs "
+            "(those of this link), so adding a run can turn a verdict."
         )
     open_pair = _nearest(found, known)
     if open_pair is not None:
@@ -135,4 +132,4 @@ def joined(names: Sequence[str]) -> str:
 
 
 def _all(many: int) -> str:
-    return {2: "Both runs", 3: "All three runs"}.get(many, f"All {many} runs")
+    return {2: "Both", 3: "All three", 4: "All four", 5: "All five", 6: "All six"}.get(many, f"All {many}")

@@ -20,7 +20,15 @@ from movierec.services.errors import Refused
 from movierec.tables import MetricRow, Run
 
 MOST = 8  # runs in one picture: hues and shapes tell no more apart
-LESS_IS_BETTER = {"gini", "percentile", "latency_p50_ms", "latency_p95_ms", "fit_cpu_s", "peak_memory_mb", "artifact_mb"}
+LESS_IS_BETTER = {
+    "gini",
+    "percentile",
+    "latency_p50_ms",
+    "latency_p95_ms",
+    "fit_cpu_s",
+    "peak_memory_mb",
+    "artifact_mb",
+}
 WIDE = {"latency_p50_ms", "latency_p95_ms", "fit_cpu_s", "peak_memory_mb", "artifact_mb"}  # spread over powers of ten
 ACROSS = {"steps": "steps of training", "seconds": "CPU seconds, spread evenly over the steps"}
 
@@ -43,7 +51,11 @@ class Asked:
         changed = asdict(replace(self, **other))
         kept = {name: changed[name] for name in ("metric", "k", "protocol")}
         rest = {name: v for name, v in changed.items() if name not in kept and v != getattr(Asked, name, None)}
-        return {"runs": ",".join(str(run) for run in changed["runs"]), **kept, **{n: rest[n] for n in rest if n != "runs"}}
+        return {
+            "runs": ",".join(str(run) for run in changed["runs"]),
+            **kept,
+            **{n: rest[n] for n in rest if n != "runs"},
+        }
 
 
 @dataclass(frozen=True)
@@ -132,7 +144,12 @@ def _rows(found: Sequence[Run], how: protocols.Protocol) -> dict[int, dict[tuple
 
 def metrics(shown: Shown) -> list[tuple[str, int | None, str]]:
     """What was measured of everybody for any of the runs: metric, cut-off and name, the most asked for first."""
-    keys = {(row.metric, row.k): runs.label(row) for rows in shown.rows.values() for (s, _, _), row in rows.items() if s == ALL}
+    keys = {
+        (row.metric, row.k): runs.label(row)
+        for rows in shown.rows.values()
+        for (s, _, _), row in rows.items()
+        if s == ALL
+    }
     order = list(runs.NAMES)
     ranked = sorted(keys, key=lambda key: (key[1] != K, order.index(key[0]) if key[0] in order else 99, key[1] or 0))
     return [(metric, k, keys[metric, k]) for metric, k in ranked]
@@ -164,7 +181,9 @@ def trade_off(shown: Shown) -> TradeOff:
     names = {(metric, k): name for metric, k, name in metrics(shown)}
     k = next((k for metric, k in names if metric == asked.x), None)
     points = [(run, shown.row(run.id, asked.x, k), shown.row(run.id, asked.metric, asked.k)) for run in shown.found]
-    known = [(run.id, x.value, y.value) for run, x, y in points if x and y and x.value is not None and y.value is not None]
+    known = [
+        (run.id, x.value, y.value) for run, x, y in points if x and y and x.value is not None and y.value is not None
+    ]
     sign_x, sign_y = (-1 if metric in LESS_IS_BETTER else 1 for metric in (asked.x, asked.metric))
 
     def beaten(mine: tuple[int, float, float]) -> bool:
@@ -229,13 +248,15 @@ BY_WORDS = {"usual": "viewers and films", "genre": "genres", "decade": "decades"
 
 
 def segments(shown: Shown) -> list[tuple[str, int | None, list[MetricRow | None]]]:
-    """Name, viewers and each run's number by segment, of the kinds asked for. Raises Refused for a kind that is none."""
+    """Name, viewers and each run's number by segment, of the kinds asked for. Refused: there is no such kind."""
     if shown.asked.by not in BY:
         raise Refused("Segments are by viewers and films, by genre or by decade.", field="by")
     kinds = BY[shown.asked.by]
     found = dict.fromkeys(s for rows in shown.rows.values() for s, _, _ in rows if s.partition(":")[0] in kinds)
     order = {name: place for place, name in enumerate(("cold", "warm", "hot", "head", "mid", "tail"))}
-    names = sorted(found, key=lambda name: (kinds.index(name.partition(":")[0]), order.get(name.partition(":")[2], 9), name))
+    names = sorted(
+        found, key=lambda name: (kinds.index(name.partition(":")[0]), order.get(name.partition(":")[2], 9), name)
+    )
     table = []
     for name in names:
         cells = [shown.row(run.id, shown.asked.metric, K, name) for run in shown.found]
@@ -267,7 +288,7 @@ def learning(shown: Shown) -> tuple[list[Run], list[tuple[float, list[float | No
     )
     points: dict[int, dict[float, float]] = {}
     for run_id, step, value in db.session.execute(query):
-        points.setdefault(run_id, {})[float(step or 0)] = value
+        points.setdefault(run_id, {})[float(step or 0)] = float(value or 0.0)
     told = [run for run in shown.found if len(points.get(run.id, {})) > 1]
     if shown.asked.across == "seconds":
         for run in told:

@@ -102,7 +102,7 @@ def sweep_waiting() -> list[int]:
 
 
 def tidy() -> list[str]:
-    """What can wait an hour: runs and entries removed long ago, old slates, artefacts of no run; the artefacts removed."""
+    """What can wait an hour: what was removed long ago, old slates, artefacts of no run; the artefacts removed."""
     history.purge_removed()
     slates.purge()
     run_care.purge()

@@ -44,8 +44,8 @@ def request(
     place: tuple[Series, int] | None = None,
 ) -> int:
     """Order a training; its run. `given` are knobs as texts or values, `split` parts the data, `by` is a user id.
-    `place` is a series and which of its orders this is: it learns from the series' data.
 
+    `place` is a series and which of its orders this is: it learns from the series' data.
     Raises Refused (unknown or absent engine, unknown split, no data; BadParams with a sentence a knob), AlreadyTraining
     with the run in the way, or Unavailable where the queue can't be reached (the run is then marked failed).
     """
@@ -78,12 +78,16 @@ def request(
             run.snapshot_id, run.views_until = series.snapshot_id, series.views_until
     run_id = _insert(run)
     if enqueue:
-        try:
-            jobs.put(run_id)
-        except Unavailable as error:
-            end_from_outside(run_id, "failed", NO_QUEUE)
-            raise Unavailable(f"{error.message} Nothing was started.") from error
+        _enqueue(run_id)
     return run_id
+
+
+def _enqueue(run_id: int) -> None:
+    try:
+        jobs.put(run_id)
+    except Unavailable as error:
+        end_from_outside(run_id, "failed", NO_QUEUE)
+        raise Unavailable(f"{error.message} Nothing was started.") from error
 
 
 def cancel(run_id: int, *, keep: bool, who: str) -> str:

@@ -1,8 +1,8 @@
-"""The verdict part of a comparison's page: in words, as differences to one run, and pair by pair; or why there is none."""
+"""The verdict of a comparison's page: in words, as differences to one run, pair by pair; or why there is none."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isnan
 
 from movierec.services import comparison, sentences
@@ -35,9 +35,18 @@ class Told:
 
     @property
     def pairs(self) -> list[Verdict]:
-        """The pairs, those with a clear verdict first, then by size."""
-        known = self.found.verdicts if self.found is not None else []
-        return sorted(known, key=lambda verdict: (not verdict.clear, isnan(verdict.difference), -abs(verdict.difference)))
+        """The pairs, each with the larger mean first; those with a clear verdict before the others, then by size."""
+        known = [_larger_first(verdict) for verdict in self.found.verdicts] if self.found is not None else []
+        return sorted(
+            known, key=lambda verdict: (not verdict.clear, isnan(verdict.difference), -abs(verdict.difference))
+        )
+
+
+def _larger_first(told: Verdict) -> Verdict:
+    if not told.difference < 0:
+        return told
+    difference, low, high = sentences.toward(told, told.second.run)
+    return replace(told, first=told.second, second=told.first, difference=difference, low=low, high=high)
 
 
 def of(shown: Shown, *, at_once: bool) -> Told:

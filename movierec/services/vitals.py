@@ -16,7 +16,7 @@ from movierec.extensions import db
 from movierec.tables import LogLine, now
 
 LINES = 500  # of one run; an engine that reports without end fills no disk
-TAIL = 8  # lines that a page shows
+TAIL = 6  # lines that a page shows
 STATM = Path("/proc/self/statm")
 
 

@@ -69,11 +69,11 @@ def granted(viewer_id: int, text: str, *, wait: bool = False) -> Wished:
         return Wished(text, None, None, NOT_READ)
     wish = read(text, index)
     understood = _understood(wish, index)
-    seen = answering.watched(viewer_id)
-    key = ("wish", viewer_id, tuple(seen.movie_ids), text)
+    key = ("wish", recommending.asked_in(viewer_id, SHOWN), text)
     kept = recommending.kept_slate(key, viewer_id)
     if kept is not None:
         return Wished(text, understood, kept)
+    seen = answering.watched(viewer_id)
     problem = llm.available()
     if not wait or problem:
         slate = _of_hits(asking.search(index, wish, SHOWN, seen.movie_ids), viewer_id, begun)

@@ -15,7 +15,7 @@ from movierec.sources.ratings import CSV, read_ratings
 
 
 class MoviesDataset:
-    """ratings_small, links_small, movies_metadata, perhaps keywords; the full ratings and links where there are no small."""
+    """ratings_small, links_small, movies_metadata and, if there, keywords; else the full ratings and links."""
 
     simulated = False
 

@@ -150,4 +150,5 @@
   new MutationObserver(drawAll).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   drawAll();
+  document.fonts.load(`13px ${css("font-family")}`).then(drawAll, () => {}); /* a canvas does not wait for its letters */
 })();

@@ -138,7 +138,7 @@
         layout: { padding: { top: 8, right: 12 } },
         scales: {
           x: { type: logX ? "logarithmic" : "linear", title: title(figure.dataset.xlabel), border: { display: true, color: ink.axis }, grid: { display: false }, ticks: { maxTicksLimit: 7, callback: logX ? powers : tick } },
-          y: { title: title(figure.dataset.ylabel), ticks: { maxTicksLimit: 6, callback: tick } },
+          y: { beginAtZero: true, title: title(figure.dataset.ylabel), ticks: { maxTicksLimit: 6, callback: tick } },
         },
         plugins: {
           nearLabels: { on: true },

@@ -93,8 +93,18 @@
     (document.querySelector("[data-land]") ?? back)?.focus({ preventScroll: true });
   });
 
+  /* What is still turning visible can't take the focus: it is tried again with each frame, so many times. */
+  function enter(element, frames) {
+    element?.focus();
+    if (element && document.activeElement !== element && frames) requestAnimationFrame(() => enter(element, frames - 1));
+  }
+
   /* A dialog that came from the server opens over the page; Escape closes it and gives the focus back. */
-  document.addEventListener("htmx:after:swap", () => document.querySelector("dialog[data-open]:not([open])")?.showModal());
+  document.addEventListener("htmx:after:swap", () => {
+    const dialog = document.querySelector("dialog[data-open]:not([open])");
+    dialog?.showModal();
+    if (dialog) enter(dialog.querySelector("[autofocus]"), 30);
+  });
   document.addEventListener("close", (event) => { if (event.target.dataset?.open !== undefined) event.target.remove(); }, true);
 
   /* A server that is gone is said in words, once, until it answers; the page stays as it was. */

@@ -15,6 +15,7 @@ from typing import Any
 from movierec.engines.language.prompt import REASON
 
 LOOKED_AT = 65_536  # characters of an answer
+REASON_LOOKED_AT = 3 * REASON  # characters of a reason: what is taken out of it costs time with the square of them
 MOST = 1_000  # entries of a list that are looked at
 DEEP = 4  # objects in objects until the list
 LISTS = ("picks", "films", "movies", "recommendations", "results", "items")
@@ -59,7 +60,7 @@ def plain(text: object) -> str:
     """A reason as one line of plain text: no markup, link, address or control character, at most REASON characters."""
     if not isinstance(text, str):
         return ""
-    text = unicodedata.normalize("NFC", text[: REASON * 10])
+    text = unicodedata.normalize("NFC", text[:REASON_LOOKED_AT])
     text = "".join(" " if letter.isspace() else letter for letter in text if letter.isspace() or _shown(letter))
     text = _ADDRESS.sub(" ", _TAG.sub(" ", _LINK.sub(r"\1", _IMAGE.sub(" ", text))))
     text = _LOOSE.sub(r"\1", " ".join(_MARKS.sub(" ", text).split()))

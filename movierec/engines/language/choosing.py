@@ -35,7 +35,10 @@ class Choice:
 def choose(
     world: World, shortlist: Sequence[int], watched: Sequence[tuple[int, float | None]], ask: Ask, k: int = CHOSEN
 ) -> Choice:
-    """Ask the model for the k best of the shortlist. `watched` is (movie id, rating), oldest first. Never raises."""
+    """Ask the model for the k best of the shortlist. `watched` is (movie id, rating), oldest first.
+
+    What a model does or says never raises; what `world.films` raises comes through.
+    """
     seen = {movie_id for movie_id, _ in watched}
     offered = [movie_id for movie_id in dict.fromkeys(shortlist) if movie_id not in seen][:SHORTLIST]
     remembered = watched[-prompt.REMEMBERED :]

@@ -88,7 +88,7 @@ class Retriever:
         heard, falls = self.together.falls(history, items)  # of the same films, newest first, and of older ones
         falls *= share
         falls[: soon.size] += near
-        follows = (near > ROUNDING).any(axis=0)  # (K,)
+        follows = near.max(axis=0, initial=0) > ROUNDING  # (K,)
         reasons = []
         for because, soon_after in zip(strongest(heard, falls), follows, strict=True):
             phrase = self.following.phrase if soon_after else self.together.phrase

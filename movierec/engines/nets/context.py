@@ -15,7 +15,7 @@ from torch import Tensor
 
 from movierec.dataset import Dataset, Ints
 from movierec.engines.item_to_item.rows import Rows
-from movierec.engines.nets.features import DEPTH, FADING, RECENT, Features, scale
+from movierec.engines.nets.features import DEPTH, FADING, LEAST, RECENT, Features, scale
 
 BLOCK = 64  # positions
 ROWS = 32  # films behind a block are filled up to a multiple of this
@@ -109,6 +109,8 @@ class BatchContext:
         for low in range(0, len(mk), BLOCK):
             events = self._events[start + low : start + min(low + BLOCK, len(mk))]
             self._fill_block(events, mk[low : low + BLOCK], ez[low : low + BLOCK], columns)
+        if columns is None:
+            ez.div_(torch.linalg.vector_norm(ez, dim=1, keepdim=True).mul_(self.n_items**-0.5).clamp_min_(LEAST))
         mk.log_()  # above zero: popularity is, and each row mixes some of it in
 
     def _fill_block(self, events: Ints, mk: Tensor, ez: Tensor, columns: Columns | None) -> None:
@@ -116,7 +118,8 @@ class BatchContext:
         behind, ages = self._behind(events)
         items = self._whole.items[behind]
         fading = FADING[ages]  # (n, r)
-        fading *= scale(fading**2 @ fold.norms[items], self.n_items)[:, None]
+        if columns is not None:
+            fading *= scale(fading**2 @ fold.norms[items], self.n_items)[:, None]
         rows = self._take(fold.ease, items, columns)
         torch.mm(_padded(fading, len(ez), len(rows), dtype), rows, out=ez)
         recent = RECENT[ages]

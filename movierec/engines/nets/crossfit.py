@@ -25,17 +25,17 @@ def fold_of(data: Dataset, folds: int) -> Ints:
     return np.arange(data.n_viewers) % folds
 
 
-def cross_fitted(data: Dataset, folds: int, regularisation: float, tick: Tick) -> Iterator[Features]:
+def cross_fitted(data: Dataset, folds: int, regularisation: float, exact: bool, tick: Tick) -> Iterator[Features]:
     """The tables of each fold, counted when they are asked for: the k-th without the viewers of fold k."""
     fold = fold_of(data, folds)[data.viewers]  # (E,)
     for k in range(folds):
-        yield table(data.select(fold != k), regularisation, tick)
+        yield table(data.select(fold != k), regularisation, exact, tick)
 
 
-def table(data: Dataset, regularisation: float, tick: Tick) -> Features:
+def table(data: Dataset, regularisation: float, exact: bool, tick: Tick) -> Features:
     """The features counted from all events of `data`."""
     top = int(np.clip(CELLS // max(1, data.n_items), LEAST_TOP, MOST_TOP))
     solved = data.n_items if data.n_items <= ALL_FILMS else MOST_FILMS
     follow = transitions.table(data, WINDOW, DECAY, top=top, tick=lambda share: tick(share / 4))
     beside = ease.strongest_weights(data, regularisation, top, solved, lambda share: tick((1 + 3 * share) / 4))
-    return Features.of(follow.rows, follow.shares, follow.popularity, beside)
+    return Features.of(follow.rows, follow.shares, follow.popularity, beside, exact)

@@ -171,7 +171,11 @@ class SequenceEngine(ScoringEngine):
             raise BadState(f"The graph is {content.dtype}, not bytes.")
         graph = content.tobytes()
         score: Scorer = open_graph(graph, len(index))
-        made = Features.from_arrays(arrays, len(index)) if set(tables.NAMES) & set(arrays) else None
+        made = (
+            Features.from_arrays(arrays, len(index), not self.params.sampled_for(len(index)))
+            if set(tables.NAMES) & set(arrays)
+            else None
+        )
         if score(np.ones((1, 1, steps.WIDTH), dtype=np.int64))[1].shape[1] != (2 if made is not None else 0):
             raise BadState("The graph wants other features than the state holds.")
         self._forget()

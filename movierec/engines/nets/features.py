@@ -1,7 +1,8 @@
 """Two counting engines as features of a net: transitions and EASE over the last films, in numpy, as they serve.
 
 mk = log sum_{j<10} .8^j M[x_{t-j}] with M the smoothed transitions, and ez = s / rms with s = sum_{j<50} e^(-j/10)
-B[x_{t-j}], B of EASE; rms takes the rows of B as unrelated, so that it needs no row of all films.
+B[x_{t-j}], B of EASE. rms is over all films; where training sees only drawn ones, it is estimated as if the rows of B
+were unrelated.
 Letters: N items (0 = padding), T films of a history, oldest first, K films asked about.
 """
 
@@ -36,14 +37,15 @@ class Features:
     popularity: Array  # (N + 1,)
     ease: Rows
     norms: Array  # (N + 1,) sum of squares of each row of B
+    exact: bool  # whether rms is over all films
 
     @classmethod
-    def of(cls, transitions: Rows, shares: Array, popularity: Array, ease: Rows) -> Features:
+    def of(cls, transitions: Rows, shares: Array, popularity: Array, ease: Rows, exact: bool) -> Features:
         """The tables, rounded to what `arrays` keeps, so that a restored engine scores alike."""
         transitions, ease = _halved(transitions), _halved(ease)
         row = np.repeat(np.arange(ease.n_items + 1), np.diff(ease.indptr))
         norms = np.bincount(row, ease.weights.astype(np.float64) ** 2, ease.n_items + 1)
-        return cls(transitions, shares, popularity, ease, norms.astype(np.float32))
+        return cls(transitions, shares, popularity, ease, norms.astype(np.float32), exact)
 
     @property
     def n_items(self) -> int:
@@ -53,15 +55,12 @@ class Features:
         """(N + 1,) mk and ez after these known films (T,), T >= 1."""
         newest = items[::-1][:DEPTH]
         near = newest[:WINDOW]
-        recent, fading = RECENT[: near.size], self.fading(newest)
+        recent, fading = RECENT[: near.size], FADING[: newest.size]
         mk = self.transitions.mix(near, recent)
         mk += (recent @ self.shares[near]) * self.popularity
-        return np.log(np.maximum(mk, LEAST)), self.ease.mix(newest, fading)
-
-    def fading(self, newest: Ints) -> Array:
-        """(T,) weights of rows of B, newest first, divided by the rms."""
-        weights = FADING[: newest.size]
-        return weights * scale(weights**2 @ self.norms[newest], self.n_items)
+        ez = self.ease.mix(newest, fading)
+        squares = ez @ ez if self.exact else fading**2 @ self.norms[newest]
+        return np.log(np.maximum(mk, LEAST)), ez * scale(squares, self.n_items)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """What `from_arrays` reads."""
@@ -72,7 +71,7 @@ class Features:
         return made
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], n_items: int) -> Features:
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], n_items: int, exact: bool) -> Features:
         """The features that `arrays` gave. Raises BadState where an array does not fit."""
         shares, popularity = (checked(arrays, name, "f", (n_items + 1,)) for name in ("shares", "popularity"))
         if (shares < 0).any() or (popularity < 0).any():
@@ -81,7 +80,7 @@ class Features:
         for name in ("transitions", "ease"):
             own = {key.removeprefix(f"{name}_"): array for key, array in arrays.items() if key.startswith(f"{name}_")}
             tables.append(Rows.from_arrays(own, n_items))
-        return cls.of(tables[0], shares.astype(np.float32), popularity.astype(np.float32), tables[1])
+        return cls.of(tables[0], shares.astype(np.float32), popularity.astype(np.float32), tables[1], exact)
 
 
 _OF_ROWS = ("indptr", "columns", "weights")
@@ -89,7 +88,7 @@ NAMES = ("shares", "popularity", *(f"{table}_{name}" for table in ("transitions"
 
 
 def scale(squares: Any, n_items: int) -> Any:
-    """1 / rms where the weighted squares of the rows sum to this; 0 where nothing is known."""
+    """1 / rms where the squares sum to this; 0 where nothing is known."""
     rms = np.sqrt(squares / max(1, n_items))
     return np.where(rms > 0, 1 / np.maximum(rms, LEAST), 0).astype(np.float32)
 

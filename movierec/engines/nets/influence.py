@@ -82,5 +82,9 @@ def _features(features: Features, newest: Ints, wanted: Ints, many: int) -> tupl
     recent, fading = RECENT[ages[:, : near.size]], FADING[ages]
     mk = recent @ features.transitions.entries(near, wanted)
     mk += (recent @ features.shares[near])[:, None] * features.popularity[wanted]
-    fading = fading * scale(fading**2 @ features.norms[newest], features.n_items)[:, None]
+    squares = fading**2 @ features.norms[newest]
+    if features.exact:  # what relates the rows of the whole history is taken to relate those of each variant
+        whole = features.ease.mix(newest, fading[0])
+        squares *= (whole @ whole) / max(float(squares[0]), LEAST)
+    fading = fading * scale(squares, features.n_items)[:, None]
     return np.log(np.maximum(mk, LEAST)), fading @ features.ease.entries(newest, wanted)

@@ -78,9 +78,9 @@ class SequenceParams(Params):
         """Passes over the data."""
         return self.epochs or (PLAIN_EPOCHS if not self.folds_for(data) else round(6 + way(data)))
 
-    def sampled_for(self, data: Dataset) -> bool:
+    def sampled_for(self, n_items: int) -> bool:
         """Whether the softmax is over drawn films."""
-        return self.softmax == "sampled" or (self.softmax == "auto" and data.n_items > MOST_FULL)
+        return self.softmax == "sampled" or (self.softmax == "auto" and n_items > MOST_FULL)
 
 
 def way(data: Dataset) -> float:

@@ -51,7 +51,10 @@ def item_vectors(
 
 def _ppmi(follows: sparse.csr_array, tick: Tick) -> sparse.csr_array:
     """max(0, log(C_ij * total / (row_i * row_j))) at the non-zeros of C, the counts in both directions."""
-    company = sparse.csr_array(follows + follows.T)
+    back = sparse.csr_array(follows.T)
+    tick(0.5)
+    company = sparse.csr_array(follows + back)
+    tick(0.5)
     rows = np.asarray(company.sum(axis=1), dtype=np.float64).ravel()
     total = rows.sum()
     for low, high in blocks(np.diff(company.indptr), PANEL):

@@ -37,7 +37,7 @@ class Training:
         self._random = np.random.default_rng(params.seed)
         generator = torch.Generator().manual_seed(params.seed)
         self.dtype = torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16") else torch.float32
-        self.folds = params.folds_for(data)
+        self.folds, self.sampled = params.folds_for(data), params.sampled_for(data.n_items)
         self._windows = Windows(data, params.length, params.batch, max(1, self.folds))
         self._epochs = params.epochs_for(data)
         self._step, self.total = 0, self._epochs * self._windows.batches
@@ -56,10 +56,10 @@ class Training:
         self.features: Features | None = None
         self._context: Context | None = None
         if self.folds:
-            tables = crossfit.cross_fitted(data, self.folds, params.ease_regularisation, self.tick)
+            how = (params.ease_regularisation, not self.sampled, self.tick)
+            tables = crossfit.cross_fitted(data, self.folds, *how)
             self._context = Context(data, tables, self.folds, self.dtype)
-            self.features = crossfit.table(data, params.ease_regularisation, self.tick)
-        self.sampled = params.sampled_for(data)
+            self.features = crossfit.table(data, *how)
         if self.sampled:
             self._sampler = sampled.Sampler(data, self._random)
         else:
