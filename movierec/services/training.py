@@ -72,14 +72,18 @@ def request(
         note=note.strip(),
     )
     if place is not None:
-        series, run.series_place = place
-        run.series_id = series.id
-        if basis is None:
-            run.snapshot_id, run.views_until = series.snapshot_id, series.views_until
+        _put_in_series(run, *place, own_data=basis is not None)
     run_id = _insert(run)
     if enqueue:
         _enqueue(run_id)
     return run_id
+
+
+def _put_in_series(run: Run, series: Series, place: int, *, own_data: bool) -> None:
+    """A run of a series learns from the series' data, unless it is made of runs that have their own."""
+    run.series_id, run.series_place = series.id, place
+    if not own_data:
+        run.snapshot_id, run.views_until = series.snapshot_id, series.views_until
 
 
 def _enqueue(run_id: int) -> None:
