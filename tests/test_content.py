@@ -168,6 +168,13 @@ def test_neighbours_of_several_films_leave_these_out(index: ContentIndex) -> Non
     assert asking.neighbours(index, [], 2) == []
 
 
+def test_a_word_of_two_fields_counts_in_both() -> None:
+    one, two = (Film(1, ["Alien"], None, [], [], [], [], keywords, None, "alien", 1) for keywords in ([], ["alien"]))
+    lengths = [sum(weight**2 for weight in build([film]).vector(0).values()) for film in (one, two)]
+    fields = [WEIGHTS[field] ** 0.5 for field in ("title", "overview", "keyword")]
+    assert lengths == pytest.approx([sum(fields[:2]) ** 2, sum(fields) ** 2])
+
+
 # --- wishes ---
 
 

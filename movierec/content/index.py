@@ -1,8 +1,9 @@
-"""The content index: each film one unit vector over words, genres, people and countries; asked with numpy alone.
+"""The content index: each film one vector over words, genres, people and countries; asked with numpy alone.
 
 TF-IDF with a weight a field (Salton & Buckley 1988): (1 + log tf) * (log((1 + D) / (1 + df)) + 1). Each field of a
 film is brought to length one before its weight counts, so that a long overview does not drown a director. A film of
 which less is known stays shorter: one that has nothing but its genres is like all of that genre, and should not win.
+A word that stands in two fields counts in both, so such a film's vector is longer than one.
 Letters: D films, V terms, Z non-zeros, T titles.
 """
 
@@ -61,7 +62,7 @@ class ContentIndex:
     idf: Floats  # (V,)
     film_at: Ints  # (D + 1,) where a film's terms begin
     film_terms: Ints  # (Z,)
-    film_weights: Floats  # (Z,) of one film: squares of a field sum to its weight
+    film_weights: Floats  # (Z,) of one film: squares of a field sum to its weight, a term of several fields has their sum
     term_at: Ints  # (V + 1,) where a term's films begin
     term_films: Ints  # (Z,)
     term_weights: Floats  # (Z,)
@@ -118,7 +119,7 @@ class ContentIndex:
         return self.term_films[int(self.term_at[term]) : int(self.term_at[term + 1])]
 
     def likeness(self, wanted: Mapping[int, float]) -> npt.NDArray[np.float32]:
-        """(D,) the dot product of each film with these terms' weights: at most 1 where those have length 1."""
+        """(D,) the dot product of each film with these terms' weights."""
         scores = np.zeros(len(self), dtype=np.float32)
         for term, weight in wanted.items():
             at = slice(int(self.term_at[term]), int(self.term_at[term + 1]))

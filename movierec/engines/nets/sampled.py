@@ -55,7 +55,8 @@ def cross_entropy(
     columns = Columns(sampler.n_items, drawn)
     items, wanted = torch.from_numpy(drawn), torch.from_numpy(targets)
     correction = torch.from_numpy(sampler.log_chance)
-    logits = (hidden.to(dtype) @ net.table[items].to(dtype).t()).float()  # (P, S)
+    low = F.pad(hidden, (0, 0, 0, -len(targets) % BLOCK)).to(dtype)  # (P', C): few shapes, as oneDNN keeps memory for each
+    logits = (low @ net.table[items].to(dtype).t())[: len(targets)].float()  # (P, S)
     logits = logits + (net.bias[items] - correction[items])
     own = (hidden * F.embedding(wanted, net.table)).sum(1) + net.bias[wanted] - correction[wanted]  # (P,)
     if gates.shape[1]:
@@ -82,7 +83,8 @@ def _features(
     for low in range(0, len(targets), BLOCK):
         tick()
         wanted = targets[low : low + BLOCK]
-        columns = Columns(context.n_items, np.union1d(drawn, wanted))
+        both = np.union1d(drawn, wanted)
+        columns = Columns(context.n_items, np.append(both, np.full(-both.size % BLOCK, both[-1])))  # of few widths
         made = [torch.empty(wanted.size, columns.width, dtype=dtype) for _ in range(2)]
         context.fill(low, made[0], made[1], columns)
         place, row = torch.from_numpy(columns.place[drawn]), torch.arange(wanted.size)
