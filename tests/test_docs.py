@@ -55,7 +55,7 @@ def test_settings_and_figures_are_up_to_date(path: Path) -> None:
     assert engine_docs.renewed(page, engine_docs.RESULTS.read_text()) == page, "run `make docs`"
 
 
-def test_figures_come_from_the_section_of_quality() -> None:
+def test_figures_come_from_the_section_of_the_engines() -> None:
     results = """## Speed
 
 ### loo-full
@@ -64,7 +64,11 @@ def test_figures_come_from_the_section_of_quality() -> None:
 |---|---|
 | ease | .9 |
 
-## Quality
+## The engines
+
+| engine | CPU s | time-full HR@10 | loo-full NDCG@10 |
+|---|---|---|---|
+| nextitnet, features | 3.5 | .2 | .3 |
 
 ### loo-full, once more
 
@@ -85,6 +89,9 @@ def test_figures_come_from_the_section_of_quality() -> None:
     ease = {"engine": "**ease**", "seeds": "1", "NDCG@10": ".065 [.05, .08]", "against popularity": "better"}
     assert found["loo-full", "ease"] == ease
     assert found["loo-full", "popularity"]["against popularity"] == ""
+    assert found["time-full", "nextitnet"]["HR@10"] == ".2"
+    net = {name: found["loo-full", "nextitnet"].get(name) for name in ("CPU s", "NDCG@10", "HR@10")}
+    assert net == {"CPU s": "3.5", "NDCG@10": ".3", "HR@10": None}
     assert {engine for _, engine in found} & {"itemknn"} == set()
     page = engine_docs.renewed("<!-- generated: engines -->\nstale\n<!-- end -->\n", results)
     assert page.index("`popularity`") < page.index("`ease`") < page.index("`itemknn`"), "the floor, then best first"

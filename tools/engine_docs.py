@@ -6,8 +6,9 @@ python tools/engine_docs.py --check   changes nothing, says which page is out of
 A block stands between `<!-- generated: NAME -->` and `<!-- end -->`; NAME is `engines` (all of them in one table) or an
 engine's slug (its settings and figures). All around the blocks is written by hand.
 
-Figures are taken from the section "Quality" of RESULTS.md: tables as benchmarks/quality.py prints them, each under a
-heading that begins with its protocol. Of several rows of one engine under one protocol the first counts.
+Figures are taken from the section "The engines" of RESULTS.md: tables as benchmarks/quality.py prints them, each under
+a heading that begins with its protocol, or with the protocol before the metric in the head of a column. What stands
+after a comma in the name of an engine is a remark. Of several rows of one engine under one protocol the first counts.
 """
 
 from __future__ import annotations
@@ -37,19 +38,30 @@ Figures = dict[tuple[str, str], dict[str, str]]  # (protocol, engine) -> column 
 
 
 def measured(results: str) -> Figures:
-    """The rows of the tables in the section "Quality"."""
-    section = re.search(r"^## Quality$(.*?)(?=^## |\Z)", results, re.DOTALL | re.MULTILINE)
+    """The rows of the tables in the section "The engines"."""
+    section = re.search(r"^## The engines$(.*?)(?=^## |\Z)", results, re.DOTALL | re.MULTILINE)
     found: Figures = {}
-    for part in re.split(r"^### ", section[1] if section else "", flags=re.MULTILINE)[1:]:
-        name = re.split(r"[^\w-]", part.strip("`"), maxsplit=1)[0]
-        rows = [[cell.strip() for cell in line.strip()[1:-1].split("|")] for line in _tables(part)]
+    for part in re.split(r"^### ", section[1] if section else "", flags=re.MULTILINE):
+        heading = re.split(r"[^\w-]", part.strip("`"), maxsplit=1)[0]
         heads: list[str] = []
-        for row in rows:
+        for line in _tables(part):
+            row = [cell.strip() for cell in line.strip()[1:-1].split("|")]
             if row[0] == "engine":
                 heads = row
-            elif heads and name in PROTOCOLS:
-                found.setdefault((name, row[0].strip("`*")), dict(zip(heads, row, strict=False)))
+                continue
+            slug, told = row[0].strip("`*").split(",")[0], dict(zip(heads, row, strict=False))
+            for name in PROTOCOLS:
+                own = told if name == heading else _under(name, told)
+                if own:
+                    found.setdefault((name, slug), own)
     return found
+
+
+def _under(protocol: str, told: dict[str, str]) -> dict[str, str]:
+    """What a row says under this protocol, with what it says under none; empty where it says nothing under this one."""
+    own = {head.removeprefix(f"{protocol} "): cell for head, cell in told.items() if head.startswith(f"{protocol} ")}
+    common = {head: cell for head, cell in told.items() if head.split(" ")[0] not in PROTOCOLS}
+    return common | own if own else {}
 
 
 def _tables(text: str) -> list[str]:

@@ -62,7 +62,7 @@ class ContentIndex:
     idf: Floats  # (V,)
     film_at: Ints  # (D + 1,) where a film's terms begin
     film_terms: Ints  # (Z,)
-    film_weights: Floats  # (Z,) of one film: squares of a field sum to its weight, a term of several fields has their sum
+    film_weights: Floats  # (Z,) squares of a field sum to its weight; a term of several fields has the sum
     term_at: Ints  # (V + 1,) where a term's films begin
     term_films: Ints  # (Z,)
     term_weights: Floats  # (Z,)

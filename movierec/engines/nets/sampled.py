@@ -55,7 +55,8 @@ def cross_entropy(
     columns = Columns(sampler.n_items, drawn)
     items, wanted = torch.from_numpy(drawn), torch.from_numpy(targets)
     correction = torch.from_numpy(sampler.log_chance)
-    low = F.pad(hidden, (0, 0, 0, -len(targets) % BLOCK)).to(dtype)  # (P', C): few shapes, as oneDNN keeps memory for each
+    more = -len(targets) % BLOCK  # products of few shapes, as oneDNN keeps memory for each
+    low = F.pad(hidden, (0, 0, 0, more)).to(dtype)  # (P', C)
     logits = (low @ net.table[items].to(dtype).t())[: len(targets)].float()  # (P, S)
     logits = logits + (net.bias[items] - correction[items])
     own = (hidden * F.embedding(wanted, net.table)).sum(1) + net.bias[wanted] - correction[wanted]  # (P,)
