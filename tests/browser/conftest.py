@@ -18,9 +18,9 @@ from playwright.sync_api import Browser, BrowserContext, Page
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """The site as `make run` starts it, on a free port, with nobody in it yet."""
+    """The site as `make run` starts it, on a free port, with nobody in it yet; each file of tests has its own."""
     folder = tmp_path_factory.mktemp("house")
     write_data(folder / "datasets" / "ml-tiny")
     with socket.socket() as probe:

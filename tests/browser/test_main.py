@@ -73,8 +73,9 @@ def test_a_scientist_trains_an_engine_and_puts_it_on_air_and_back(window: Window
     run = re.search(r"/lab/runs/(\d+)", page.url)[1]  # type: ignore[index]
     expect(page.locator("main")).to_contain_text("done", timeout=60_000)
     page.reload()
-    page.get_by_label("Why").fill("to see it on air")
-    page.get_by_role("button", name="Put on air").click()
+    page.get_by_role("link", name=re.compile("^Put on air")).click()
+    page.get_by_label("Why put it on air all the same?").fill("to see it on air")
+    page.get_by_role("button", name=re.compile("^Put on air")).click()
     expect(page.locator(".onair").first).to_be_visible()
     page.goto("/")
     wait_for(lambda: page.goto("/") and f"run {run}" in page.locator(".provenance").first.inner_text())

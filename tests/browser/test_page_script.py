@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
 from house_kit import PASSWORD, House, sign_in
 from playwright.sync_api import Page, expect
 from sqlalchemy import delete
@@ -15,6 +16,12 @@ from movierec.extensions import db, writing
 from movierec.tables import Run, now
 
 Window = Callable[..., Page]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ana(house: House) -> None:
+    """The administrator of this file's house, with a first run to recommend from."""
+    house.flask("users", "create", "ana", "--role", "admin", "--password-stdin", stdin=PASSWORD)
 
 
 def test_a_double_click_sends_one_form_and_shows_a_password_that_works(window: Window, house: House) -> None:
