@@ -35,9 +35,10 @@ def test_a_row_opens_is_tagged_and_put_aside(window: Window, scientist: str, dar
     details.press("Enter")
     expect(page.get_by_role("heading", name="Measured, by protocol")).to_be_visible()
     check(page)
-    page.get_by_label("Tags, with commas between").fill("floor")
+    tag = f"{'dark' if dark else 'light'}-{width}"  # each time another: one that is there already tells nothing
+    page.get_by_label("Tags, with commas between").fill(tag)
     page.get_by_role("button", name="Keep note and tags").press("Enter")
-    expect(page.locator("a.tag", has_text="floor")).to_be_visible()
+    expect(page.locator("a.tag", has_text=tag)).to_be_visible()
     details.press("Enter")
     page.get_by_role("button", name="Delete").press("Enter")
     expect(details).to_have_count(0)
