@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 from kit import FILMS, NOON, Browser, make_schema, password_hash, settings
-from training_kit import Valkey, WorkerProcess, add_snapshot, register_test_engines
+from training_kit import Valkey, WorkerProcess, add_snapshot, register_test_engines, scientist
 
 from movierec import create_app
 from movierec.extensions import db, writing
@@ -150,6 +150,12 @@ def trainable(monkeypatch: pytest.MonkeyPatch, make_app: Callable[..., Flask], v
     app = make_app(REDIS_URL=valkey.url)
     add_snapshot(app)
     return app
+
+
+@pytest.fixture
+def sam(trainable: Flask) -> Browser:
+    """A scientist of `trainable`, signed in."""
+    return scientist(trainable, "sam")
 
 
 @pytest.fixture

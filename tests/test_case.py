@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from kit import Browser
 from sqlalchemy import update
-from test_comparing import change, scientist, trained
+from test_comparing import change, trained
 from training_kit import row_of
 
 from movierec.evaluation import protocol as protocols
@@ -17,11 +17,6 @@ from movierec.extensions import writing
 from movierec.services import case, comparison, runs, side_by_side, snapshots
 from movierec.services.errors import NotFound, Refused, Unavailable
 from movierec.tables import Run
-
-
-@pytest.fixture
-def sam(trainable: Flask) -> Browser:
-    return scientist(trainable, "sam")
 
 
 def shown(*run_ids: int) -> side_by_side.Shown:

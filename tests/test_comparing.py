@@ -10,29 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-import pytest
 from flask import Flask
 from kit import Browser
 from sqlalchemy import delete, event, select, update
-from training_kit import row_of
+from training_kit import row_of, scientist
 
 from movierec.extensions import db, writing
 from movierec.services import run_care, training, training_job
-from movierec.tables import MetricRow, Run, User, now
-
-
-def scientist(app: Flask, name: str) -> Browser:
-    with app.app_context(), writing() as session:
-        user = User(name=name, name_key=name, password_hash="x", role="scientist")
-        session.add(user)
-        session.flush()
-        number = user.id
-    return app.test_client().enter(number)
-
-
-@pytest.fixture
-def sam(trainable: Flask) -> Browser:
-    return scientist(trainable, "sam")
+from movierec.tables import MetricRow, Run, now
 
 
 def trained(app: Flask, *, split: str = "loo", **knobs: object) -> int:

@@ -6,32 +6,14 @@ import re
 import shutil
 
 import numpy as np
-import pytest
 from flask import Flask
 from kit import Browser
 from sqlalchemy import update
-from training_kit import row_of
+from training_kit import row_of, trained
 
 from movierec.extensions import db, writing
-from movierec.services import preview, runs, serving, training, training_job
-from movierec.tables import MetricRow, Movie, Run, User
-
-
-@pytest.fixture
-def sam(trainable: Flask) -> Browser:
-    with trainable.app_context(), writing() as session:
-        user = User(name="sam", name_key="sam", password_hash="x", role="scientist")
-        session.add(user)
-        session.flush()
-        number = user.id
-    return trainable.test_client().enter(number)
-
-
-def trained(app: Flask, engine: str = "quick") -> int:
-    with app.app_context():
-        run_id = training.request(engine, {"steps": 2}, enqueue=False)
-        training_job.execute(run_id)
-    return run_id
+from movierec.services import preview, runs, serving
+from movierec.tables import MetricRow, Movie, Run
 
 
 def air(app: Flask) -> tuple[int | None, int]:

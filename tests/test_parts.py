@@ -164,16 +164,6 @@ def test_an_engine_that_is_not_made_of_runs_is_asked_nothing(trainable: Flask) -
 # -- the form and the console
 
 
-@pytest.fixture
-def sam(trainable: Flask) -> Browser:
-    with trainable.app_context(), writing() as session:
-        user = User(name="sam", name_key="sam", password_hash="x", role="scientist")
-        session.add(user)
-        session.flush()
-        number = user.id
-    return trainable.test_client().enter(number)
-
-
 def test_the_form_says_which_runs_there_are(sam: Browser, trainable: Flask) -> None:
     assert "No run has finished yet." in sam.get("/lab/form/blend").text
     done = trained(trainable, "quick")

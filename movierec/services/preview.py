@@ -25,7 +25,6 @@ from movierec.tables import Run
 K = 10
 PATIENCE = 8.0  # seconds for reading the artefact, the data and the answer
 SHOWN = 8  # films of a history that are named, the latest
-GONE = "a film that has left the catalogue"
 NOTHING = "It lists no film for this history: best known films would fill in."
 
 _at_work = threading.Lock()  # one preview at a time in a process: each holds an engine of its own in memory

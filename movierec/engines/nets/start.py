@@ -1,6 +1,6 @@
 """Where training starts: item vectors from a truncated SVD of a windowed PPMI matrix, and log popularity.
 
-The SVD is worth a third of the final quality on small data (evaluation.md, "What made the difference").
+The SVD is worth a third of the final quality on small data.
 Letters: E events, N items (0 = padding), C channels.
 """
 
